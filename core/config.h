@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration: YAML text to checked values. Two phases, since a plugin's
+ * options are known only once its descriptor is:
+ *
+ *   weir__config_open    read, parse, bind the daemon's own options
+ *   weir__config_bind    bind one plugin's section against its tables
+ *   weir__config_finish  what nobody has claimed is an error
+ *
+ * Precedence: default < file < environment (WEIR_...). ${VAR} is replaced inside
+ * scalar values only, after parsing. Main thread only.
+ */
+#ifndef WEIR_CORE_CONFIG_H
+#define WEIR_CORE_CONFIG_H
+
+#include "diag.h"
+#include "log.h"
+#include "options.h"
+#include <weir/plugin.h>
+
+/* The daemon's own options; the table is weir__daemon_options. */
+struct weir__daemon_config {
+	uint32_t log_level;             /* log.level: error warn info debug */
+	uint32_t log_format;            /* log.format: logfmt json */
+	const char *log_file;           /* log.file: "" is stderr */
+	uint64_t log_burst;             /* log.burst: lines per second and call site */
+	const char *http_listen;        /* http.listen: 127.0.0.1:9347; "" off */
+	const char *http_tls_cert;      /* http.tls.cert, PEM file */
+	const char *http_tls_key;       /* http.tls.key */
+	const char *http_auth_user;     /* http.auth.user */
+	const char *http_auth_password_file; /* http.auth.password_file */
+	const char *control_socket;     /* control.socket: /run/weir/control.sock */
+	const char *control_group;      /* control.group: "" keeps the daemon's */
+	const char *state_dir;          /* state_dir: /var/lib/weir */
+	struct weir_strings plugin_dirs;/* plugin_dirs: [] means beside the program */
+	uint64_t shutdown_timeout_ns;   /* shutdown_timeout: 5s */
+	uint64_t probe_interval_ns;     /* probe_interval: 30s, a failed source is tried again */
+};
+extern const struct weir_table weir__daemon_options;
+
+/* What every plugin's section may have beside its own options; the table is
+ * weir__common_options. Some only make sense for one kind: `kinds` of a row is
+ * in its reserved field (bit 1 << enum weir_kind; 0: all). */
+struct weir__common_config {
+	bool enabled;                /* enabled: true */
+	const char *path;            /* path: of the .so; "" looks in plugin_dirs */
+	/* collectors */
+	struct weir_strings sources; /* sources: which, in which order; [] all */
+	uint64_t ring_bytes;         /* ring: 512KiB, all rings together */
+	uint32_t latency;            /* latency_class: low balanced economy */
+	uint32_t fallback;           /* fallback: auto (only when needed) always */
+	/* outputs */
+	struct weir_strings topics;  /* topics: [] is the plugin's default */
+	struct weir_strings collectors; /* collectors: [] is every one */
+	uint64_t queue_bytes;        /* queue: 4MiB, per route */
+	uint32_t on_full;            /* on_full: drop_newest drop_oldest block */
+};
+enum { WEIR__LATENCY_LOW, WEIR__LATENCY_BALANCED, WEIR__LATENCY_ECONOMY };
+enum { WEIR__FALLBACK_AUTO, WEIR__FALLBACK_ALWAYS };
+enum { WEIR__DROP_NEWEST, WEIR__DROP_OLDEST, WEIR__BLOCK };
+extern const struct weir_table weir__common_options;
+
+/* One plugin's bound section. */
+struct weir__settings {
+	char *name;                        /* instance and plugin name */
+	struct weir__common_config common;
+	const struct weir_plugin_desc *desc;
+	void *values;                      /* desc->state_size bytes, options filled in */
+};
+
+struct weir__config;
+
+/* path NULL: the built-in default. 0, or -errno with diags filled (never just
+ * one without the other). */
+int weir__config_open(const char *path, struct weir__diags *diags, struct weir__config **ret);
+/* From memory; `name` is shown in messages. For tests and the fuzzer. */
+int weir__config_open_text(const char *name, const char *text, size_t len,
+                           struct weir__diags *diags, struct weir__config **ret);
+const struct weir__daemon_config *weir__config_daemon(const struct weir__config *c);
+const char *weir__config_file(const struct weir__config *c); /* or "(built-in)" */
+/* Names below `plugins:` in file order; NULL-terminated, the config's. */
+const char *const *weir__config_plugins(const struct weir__config *c);
+/* The common part alone, before the descriptor is known (path, enabled). */
+int weir__config_common(struct weir__config *c, const char *plugin,
+                        struct weir__diags *diags, struct weir__common_config *ret);
+void weir__common_fini(struct weir__common_config *common);
+/* A section against its tables; absent section: all defaults. */
+int weir__config_bind(struct weir__config *c, const char *plugin,
+                      const struct weir_plugin_desc *desc, struct weir__diags *diags,
+                      struct weir__settings **ret);
+void weir__settings_free(struct weir__settings *s);
+/* Report an error at a plugin's key ("plugin not found"); hint may be NULL. */
+void weir__config_error(struct weir__config *c, const char *plugin, struct weir__diags *diags,
+                        const char *hint, const char *message);
+/* Sections that were not bound, unknown WEIR_ variables (a warning, since
+ * orchestrators set such). */
+void weir__config_finish(struct weir__config *c, struct weir__diags *diags);
+void weir__config_free(struct weir__config *c); /* NULL is fine */
+
+#endif

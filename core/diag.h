@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Diagnostics: errors and warnings about a text, collected so that all of them
+ * are shown at once, each with file:line:column, the line, and a caret.
+ */
+#ifndef WEIR_CORE_DIAG_H
+#define WEIR_CORE_DIAG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct weir__mark {
+	const char *file;    /* name shown; not owned: lives as long as the diags */
+	size_t line, column; /* from 1; line 0: no position (environment, default) */
+	size_t length;       /* width of the caret, in characters; 0 means 1 */
+};
+
+struct weir__diag {
+	bool warning;
+	struct weir__mark at;
+	char *message; /* what is wrong and what was expected */
+	char *hint;    /* "did you mean ...", the option's doc; or NULL */
+	char *source;  /* the line, or NULL */
+};
+
+/* Bounded: after 100 errors the rest are only counted. */
+struct weir__diags {
+	struct weir__diag *items;
+	size_t count, errors, more;
+	bool oom; /* a diagnostic could not be kept; still an error */
+};
+
+/* text: the whole file, or NULL; the line of `at` is copied out of it. */
+__attribute__((format(printf, 6, 7))) void
+weir__diag_add(struct weir__diags *d, bool warning, const struct weir__mark *at,
+               const char *text, const char *hint, const char *fmt, ...);
+void weir__diags_print(const struct weir__diags *d, FILE *f, bool colour);
+void weir__diags_fini(struct weir__diags *d);
+
+/* The entry of names (NULL-terminated) nearest to `word` by edit distance, or
+ * NULL if none is near (at most a third of its length, at least 1). */
+const char *weir__nearest(const char *word, const char *const *names);
+
+#endif
