@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The BPF half of a source: open the object, choose a variant of each program by
+ * trying, size rings and accounts, load, attach, meter, detach.
+ *
+ *     new -> (settings by prepare) -> load -> attach -> enable ... disable -> free
+ *
+ * A program that is refused keeps its reason and never ends the rest, unless it
+ * is required. One thread at a time: the host's, or the caller of weir__bpf_try.
+ */
+#ifndef WEIR_CORE_BPF_H
+#define WEIR_CORE_BPF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <weir/kernel.h>
+#include <weir/source.h>
+
+struct weir__bpf;
+struct weir__ring;
+struct bpf_object;
+
+#define WEIR__ERROR_TEXT 320
+
+/* Ring buffers are at least 64 KiB: page aligned for 4, 16 and 64 KiB pages. */
+#define WEIR__RING_MIN 65536
+
+struct weir__bpf_program {
+	const struct weir_program *row;
+	char variant[64];           /* function in use, "" if none */
+	bool attached;
+	bool off;                   /* switched off by the plugin */
+	char error[WEIR__ERROR_TEXT]; /* why it is not attached */
+	uint64_t runs, missed;
+	uint64_t run_ns;            /* estimate: timed ns scaled to all runs */
+	double ns_per_run;
+};
+
+/* Nothing is asked of the kernel yet. ring_bytes: all rings together. */
+int weir__bpf_new(const struct weir_source *source, uint64_t ring_bytes, struct weir__bpf **ret);
+/* Detaches, unloads, frees. NULL is fine. */
+void weir__bpf_free(struct weir__bpf *b);
+
+/* Settings, before load. */
+int weir__bpf_set_const(struct weir__bpf *b, const char *name, const void *value, size_t size);
+int weir__bpf_set_entries(struct weir__bpf *b, const char *map, uint32_t entries);
+int weir__bpf_set_enabled(struct weir__bpf *b, const char *program, bool on);
+
+/* Load and attach what can be. 0, or -errno with weir__bpf_error(). */
+int weir__bpf_load(struct weir__bpf *b);
+const char *weir__bpf_error(const struct weir__bpf *b);
+/* Let the programs run / make them return at once (still attached). */
+void weir__bpf_enable(struct weir__bpf *b, bool on);
+/* Detach everything; records in the rings stay readable. Idempotent. */
+void weir__bpf_detach(struct weir__bpf *b);
+/* One program, while loaded. */
+int weir__bpf_attach(struct weir__bpf *b, const char *program, bool on);
+int weir__bpf_iter(struct weir__bpf *b, const char *program);
+
+struct bpf_object *weir__bpf_object(struct weir__bpf *b);
+int weir__bpf_map_fd(struct weir__bpf *b, const char *name);
+const void *weir__bpf_mmap(struct weir__bpf *b, const char *map, size_t *value_size, uint32_t *entries);
+volatile struct weir_knobs *weir__bpf_knobs(struct weir__bpf *b);
+size_t weir__bpf_rings(struct weir__bpf *b, struct weir__ring *const **ret);
+int weir__bpf_ring_fd(struct weir__bpf *b, size_t ring);
+
+/* Sum over all CPUs. */
+void weir__bpf_kind_counts(struct weir__bpf *b, uint32_t kind, struct weir_kind_counts *ret);
+/* Bring the rows up to date (runs, missed, ns) and hand them out. */
+size_t weir__bpf_programs(struct weir__bpf *b, struct weir__bpf_program **ret);
+
+struct weir__bpf_map_info {
+	char name[16];
+	uint64_t bytes; /* memlock of fdinfo: what the kernel charges */
+};
+size_t weir__bpf_maps(struct weir__bpf *b, struct weir__bpf_map_info *info, size_t max);
+
+/* Does the running kernel's BTF have it? member NULL: the type alone. */
+bool weir__kernel_has(const char *type, const char *member);
+uint32_t weir__possible_cpus(void);
+/* Ring sizes for this machine: total and number, from what was asked. */
+void weir__ring_plan(uint64_t asked, uint32_t cpus, uint64_t memory_bytes,
+                     uint32_t *ret_rings, uint32_t *ret_ring_bytes);
+
+#endif

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Routes over nng: see route.h for the picture. This is the one file that talks
+ * to nng. Each route has one aio per direction, made once: a synchronous send
+ * would initialise an aio (and ask for random bytes) per message.
+ *
+ * Threads: send and blocked on the collector's, the two aio callbacks on nng's,
+ * ack on the output's, open and close on the main thread. `lock` guards all state
+ * but the counters' readers. Lock order: a route's lock is a leaf.
+ */
+#include "route.h"
+#include "config.h"
+#include "mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <nng/nng.h>
+#include <nng/protocol/pair0/pair.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FRAME_MAGIC 0x5746524du /* "WFRM" */
+
+/* The message on the wire between threads of one daemon. */
+struct wire {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t type;             /* 1: handle to a frame of this process */
+	struct weir__frame *frame;
+};
+
+struct weir__route {
+	char *from, *to;
+	size_t limit;
+	int policy;
+
+	pthread_mutex_t lock;
+	bool open;
+	bool sending;                      /* tx_aio is busy */
+	struct weir__frame *frames;        /* all in flight */
+	struct weir__frame *wait_head, **wait_tail;
+	uint64_t seq;
+	struct weir__route_stats stats;
+
+	nng_socket tx, rx;
+	nng_aio *tx_aio, *rx_aio;
+	weir__route_receive receive;
+	void *receive_arg;
+};
+
+int weir__nng_errno(int rv)
+{
+	static const struct { int nng, err; } map[] = {
+		{ 0, 0 }, { NNG_EINTR, -EINTR }, { NNG_ENOMEM, -ENOMEM },
+		{ NNG_EINVAL, -EINVAL }, { NNG_EBUSY, -EBUSY },
+		{ NNG_ETIMEDOUT, -ETIMEDOUT }, { NNG_ECONNREFUSED, -ECONNREFUSED },
+		{ NNG_ECLOSED, -ESHUTDOWN }, { NNG_EAGAIN, -EAGAIN },
+		{ NNG_ENOTSUP, -ENOTSUP }, { NNG_EADDRINUSE, -EADDRINUSE },
+		{ NNG_EPERM, -EPERM }, { NNG_ECANCELED, -ECANCELED },
+		{ NNG_ENOFILES, -EMFILE }, { NNG_EMSGSIZE, -EMSGSIZE },
+	};
+
+	for (size_t i = 0; i < sizeof map / sizeof map[0]; i++)
+		if (map[i].nng == rv)
+			return map[i].err;
+	return -EIO;
+}
+
+int weir__route_new(const struct weir__route_config *cfg, struct weir__route **ret)
+{
+	struct weir__route *r = weir__zalloc(sizeof *r);
+
+	if (!r)
+		return -ENOMEM;
+	pthread_mutex_init(&r->lock, NULL);
+	r->wait_tail = &r->wait_head;
+	r->limit = cfg->limit;
+	r->policy = cfg->policy;
+	r->from = weir__strdup(cfg->from);
+	r->to = weir__strdup(cfg->to);
+	if (!r->from || !r->to) {
+		weir__route_free(r);
+		return -ENOMEM;
+	}
+	*ret = r;
+	return 0;
+}
+
+/* ---- frames; all with the lock held --------------------------------------- */
+
+static void frame_link(struct weir__route *r, struct weir__frame *f)
+{
+	f->next = r->frames;
+	f->prev = NULL;
+	if (f->next)
+		f->next->prev = f;
+	r->frames = f;
+	r->stats.queued += f->count;
+	r->stats.queued_bytes += f->bytes;
+}
+
+static void frame_unlink(struct weir__route *r, struct weir__frame *f)
+{
+	if (f->prev)
+		f->prev->next = f->next;
+	else
+		r->frames = f->next;
+	if (f->next)
+		f->next->prev = f->prev;
+	r->stats.queued -= f->count;
+	r->stats.queued_bytes -= f->bytes;
+}
+
+static void frame_free(struct weir__frame *f)
+{
+	assert(f->magic == FRAME_MAGIC);
+	f->magic = 0;
+	weir__batch_unref(f->batch);
+	weir__free(f);
+}
+
+/* Give the first waiting frame to nng. Returns false if there is nothing. */
+static bool start_send(struct weir__route *r)
+{
+	struct weir__frame *f = r->wait_head;
+	struct wire w = { FRAME_MAGIC, 1, 1, f };
+	nng_msg *msg;
+
+	if (!f || !r->open)
+		return false;
+	r->wait_head = f->wait_next;
+	if (!r->wait_head)
+		r->wait_tail = &r->wait_head;
+	if (nng_msg_alloc(&msg, 0) || nng_msg_append(msg, &w, sizeof w)) {
+		r->stats.queue_full += f->count; /* memory is short */
+		frame_unlink(r, f);
+		frame_free(f);
+		return start_send(r);
+	}
+	r->sending = true;
+	nng_aio_set_msg(r->tx_aio, msg);
+	nng_send_aio(r->tx, r->tx_aio);
+	return true;
+}
+
+/* nng thread: the last send is through, or the socket is closing. */
+static void on_sent(void *arg)
+{
+	struct weir__route *r = arg;
+
+	if (nng_aio_result(r->tx_aio)) {
+		/* The frame stays on the list: close books it. */
+		nng_msg_free(nng_aio_get_msg(r->tx_aio));
+		return;
+	}
+	pthread_mutex_lock(&r->lock);
+	r->sending = false;
+	start_send(r);
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* nng thread: a frame has come through. */
+static void on_received(void *arg)
+{
+	struct weir__route *r = arg;
+	struct wire w;
+	nng_msg *msg;
+
+	if (nng_aio_result(r->rx_aio))
+		return;
+	msg = nng_aio_get_msg(r->rx_aio);
+	assert(nng_msg_len(msg) == sizeof w);
+	memcpy(&w, nng_msg_body(msg), sizeof w);
+	nng_msg_free(msg);
+	assert(w.magic == FRAME_MAGIC && w.frame->magic == FRAME_MAGIC);
+	r->receive(r->receive_arg, w.frame);
+	nng_recv_aio(r->rx, r->rx_aio);
+}
+
+int weir__route_open(struct weir__route *r, weir__route_receive receive, void *arg)
+{
+	static _Atomic uint64_t number;
+	char url[64];
+	int rv;
+
+	assert(!r->open);
+	r->receive = receive;
+	r->receive_arg = arg;
+	snprintf(url, sizeof url, "inproc://weir/%" PRIu64, atomic_fetch_add(&number, 1));
+	if ((rv = nng_aio_alloc(&r->tx_aio, on_sent, r)) != 0 ||
+	    (rv = nng_aio_alloc(&r->rx_aio, on_received, r)) != 0 ||
+	    (rv = nng_pair0_open(&r->rx)) != 0 || (rv = nng_pair0_open(&r->tx)) != 0 ||
+	    (rv = nng_socket_set_int(r->tx, NNG_OPT_SENDBUF, 16)) != 0 ||
+	    (rv = nng_socket_set_int(r->rx, NNG_OPT_RECVBUF, 16)) != 0 ||
+	    (rv = nng_listen(r->rx, url, NULL, 0)) != 0 ||
+	    (rv = nng_dial(r->tx, url, NULL, 0)) != 0) {
+		weir__route_close(r);
+		return weir__nng_errno(rv);
+	}
+	pthread_mutex_lock(&r->lock);
+	r->open = true;
+	pthread_mutex_unlock(&r->lock);
+	nng_recv_aio(r->rx, r->rx_aio);
+	return 0;
+}
+
+/* Make room for `bytes` by dropping what waits longest. Lock held. */
+static void drop_oldest(struct weir__route *r, size_t bytes)
+{
+	struct weir__frame *f;
+
+	while ((f = r->wait_head) && r->stats.queued_bytes + bytes > r->limit) {
+		r->wait_head = f->wait_next;
+		if (!r->wait_head)
+			r->wait_tail = &r->wait_head;
+		r->stats.queue_full += f->count;
+		frame_unlink(r, f);
+		frame_free(f);
+	}
+}
+
+void weir__route_send(struct weir__route *r, struct weir__batch *b)
+{
+	uint32_t count = weir__batch_header(b)->count;
+	size_t bytes = weir__batch_footprint(b) + sizeof(struct weir__frame);
+	struct weir__frame *f = weir__alloc(sizeof *f);
+
+	pthread_mutex_lock(&r->lock);
+	r->stats.offered += count;
+	r->seq++;
+	if (r->policy == WEIR__DROP_OLDEST)
+		drop_oldest(r, bytes);
+	/* One batch always fits: a limit below a batch would deliver nothing. */
+	if (!f || (r->frames && r->stats.queued_bytes + bytes > r->limit)) {
+		r->stats.queue_full += count;
+		pthread_mutex_unlock(&r->lock);
+		weir__free(f);
+		return;
+	}
+	*f = (struct weir__frame){ .magic = FRAME_MAGIC, .count = count, .route = r,
+		.batch = weir__batch_ref(b), .view = b->view, .bytes = bytes };
+	f->view.route_seq = r->seq;
+	frame_link(r, f);
+	*r->wait_tail = f;
+	r->wait_tail = &f->wait_next;
+	r->stats.batches++;
+	if (!r->sending)
+		start_send(r);
+	pthread_mutex_unlock(&r->lock);
+}
+
+bool weir__route_blocked(struct weir__route *r)
+{
+	bool blocked;
+
+	if (r->policy != WEIR__BLOCK)
+		return false;
+	pthread_mutex_lock(&r->lock);
+	/* Leave room for two full batches: what one drain may make. */
+	blocked = r->frames && r->stats.queued_bytes + 2 * WEIR__BATCH_BYTES > r->limit;
+	pthread_mutex_unlock(&r->lock);
+	return blocked;
+}
+
+void weir__route_ack(struct weir__frame *f, uint32_t rejected)
+{
+	struct weir__route *r = f->route;
+
+	assert(f->magic == FRAME_MAGIC && rejected <= f->count);
+	pthread_mutex_lock(&r->lock);
+	r->stats.delivered += f->count - rejected;
+	r->stats.rejected += rejected;
+	frame_unlink(r, f);
+	pthread_mutex_unlock(&r->lock);
+	frame_free(f);
+}
+
+void weir__route_close(struct weir__route *r)
+{
+	struct weir__frame *f, *next;
+
+	pthread_mutex_lock(&r->lock);
+	r->open = false;
+	pthread_mutex_unlock(&r->lock);
+	/* nng 1.5.2: stop every aio, then close, or a close may crash or hang. */
+	if (r->tx_aio)
+		nng_aio_stop(r->tx_aio);
+	if (r->rx_aio)
+		nng_aio_stop(r->rx_aio);
+	if (nng_socket_id(r->tx) > 0)
+		nng_close(r->tx);
+	if (nng_socket_id(r->rx) > 0)
+		nng_close(r->rx);
+	if (r->tx_aio)
+		nng_aio_free(r->tx_aio);
+	if (r->rx_aio)
+		nng_aio_free(r->rx_aio);
+	r->tx_aio = r->rx_aio = NULL;
+	r->tx = r->rx = (nng_socket)NNG_SOCKET_INITIALIZER;
+
+	pthread_mutex_lock(&r->lock);
+	for (f = r->frames; f; f = next) {
+		next = f->next;
+		r->stats.crashed += f->count;
+		frame_unlink(r, f);
+		frame_free(f);
+	}
+	r->wait_head = NULL;
+	r->wait_tail = &r->wait_head;
+	r->sending = false;
+	pthread_mutex_unlock(&r->lock);
+}
+
+void weir__route_free(struct weir__route *r)
+{
+	if (!r)
+		return;
+	weir__route_close(r);
+	pthread_mutex_destroy(&r->lock);
+	weir__free(r->from);
+	weir__free(r->to);
+	weir__free(r);
+}
+
+void weir__route_stats(struct weir__route *r, struct weir__route_stats *ret)
+{
+	pthread_mutex_lock(&r->lock);
+	*ret = r->stats;
+	ret->open = r->open;
+	pthread_mutex_unlock(&r->lock);
+	ret->limit = r->limit;
+	ret->policy = r->policy;
+}
+
+const char *weir__route_from(const struct weir__route *r)
+{
+	return r->from;
+}
+
+const char *weir__route_to(const struct weir__route *r)
+{
+	return r->to;
+}

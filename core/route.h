@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A route: the queue from one collector to one output, over one nng pair.
+ *
+ *   collector's thread          nng threads               output's thread
+ *   weir__route_send ---> [waiting] --aio--> pair --aio--> inbox -> deliver
+ *        limit in bytes, policy                  one wake per burst  -> weir__route_ack
+ *
+ * Between threads the message carries a handle to a shared batch; the frames in
+ * flight are on the route's own list, so that whatever nng loses at a close is
+ * still freed and booked (as `crashed`). The bytes are released when the output
+ * has acknowledged, not when nng took the message.
+ *
+ * Invariant, under the lock:  offered = delivered + rejected + queue_full +
+ * breaker_open + crashed + records in `frames`.
+ */
+#ifndef WEIR_CORE_ROUTE_H
+#define WEIR_CORE_ROUTE_H
+
+#include "batch.h"
+#include "ledger.h"
+
+struct weir__route;
+
+/* One batch on one route. */
+struct weir__frame {
+	uint32_t magic;
+	uint32_t count;            /* records */
+	struct weir__route *route;
+	struct weir__batch *batch; /* holds a reference */
+	struct weir_batch view;    /* with this route's sequence number */
+	size_t bytes;              /* what it counts against the limit */
+	struct weir__frame *prev, *next;  /* all in flight */
+	struct weir__frame *wait_next;    /* waiting for nng, or in an inbox */
+};
+
+/* Called on an nng thread for a received frame: put it on a list, wake a loop. */
+typedef void (*weir__route_receive)(void *arg, struct weir__frame *frame);
+
+struct weir__route_config {
+	const char *from, *to;
+	size_t limit;     /* bytes */
+	int policy;       /* WEIR__DROP_NEWEST ... of config.h */
+};
+
+int weir__route_new(const struct weir__route_config *cfg, struct weir__route **ret);
+/* Connect both ends. Main thread. 0 or -errno. */
+int weir__route_open(struct weir__route *r, weir__route_receive receive, void *arg);
+/* Send a batch (takes its own reference). Collector's thread, never blocks. */
+void weir__route_send(struct weir__route *r, struct weir__batch *b);
+/* With policy block: must the collector hold back? Collector's thread. */
+bool weir__route_blocked(struct weir__route *r);
+/* The output is done with a frame: `rejected` of its records were refused. */
+void weir__route_ack(struct weir__frame *f, uint32_t rejected);
+/* End: whatever is in flight is booked as crashed. The collector has been told
+ * not to send, the output not to touch frames. Main thread; waits for nng. */
+void weir__route_close(struct weir__route *r);
+void weir__route_free(struct weir__route *r); /* closes; NULL is fine */
+
+struct weir__route_stats {
+	uint64_t offered, delivered;
+	uint64_t rejected, queue_full, breaker_open, crashed;
+	uint64_t queued;       /* records in flight */
+	uint64_t queued_bytes;
+	uint64_t batches;
+	size_t limit;
+	int policy;
+	bool open;
+};
+void weir__route_stats(struct weir__route *r, struct weir__route_stats *ret);
+const char *weir__route_from(const struct weir__route *r);
+const char *weir__route_to(const struct weir__route *r);
+
+/* nng's error codes, translated in this one place. */
+int weir__nng_errno(int rv);
+
+#endif
