@@ -163,7 +163,7 @@ weir_log(struct weir_plugin *p, int level, const char *fmt, ...)
 __attribute__((format(printf, 3, 4))) static inline int
 weir_fail(struct weir_plugin *p, int err, const char *fmt, ...)
 {
-	WEIR__VA(p->host->fail(p, fmt, ap));
+	WEIR__VA((p->host->fail)(p, fmt, ap)); /* cmocka has a macro fail() */
 	return err;
 }
 
