@@ -213,11 +213,10 @@ int weir__bpf_open_object(struct weir__bpf *b)
 		b->ring_count = sizeof b->rings / sizeof b->rings[0];
 	if ((map = bpf_object__find_map_by_name(b->obj, WEIR_MAP_CPU)))
 		bpf_map__set_max_entries(map, b->cpus);
-	if ((map = bpf_object__find_map_by_name(b->obj, WEIR_MAP_RINGS))) {
+	/* The inner map is only a template: the kernel does not compare sizes (and
+	 * libbpf 1.1 crashes on setting one, its inner map has no object). */
+	if ((map = bpf_object__find_map_by_name(b->obj, WEIR_MAP_RINGS)))
 		bpf_map__set_max_entries(map, b->cpus);
-		if (bpf_map__inner_map(map))
-			bpf_map__set_max_entries(bpf_map__inner_map(map), b->ring_size);
-	}
 	apply_slots(b);
 	for (size_t i = 0; i < b->setting_count; i++) {
 		rc = apply_setting(b, b->settings[i]);
