@@ -75,6 +75,13 @@ struct weir__bpf_map_info {
 };
 size_t weir__bpf_maps(struct weir__bpf *b, struct weir__bpf_map_info *info, size_t max);
 
+/* bpf(2) on a map's descriptor; 0 or -errno. Any thread. */
+int weir__map_lookup(int fd, const void *key, void *value);
+int weir__map_update(int fd, const void *key, const void *value, uint64_t flags);
+int weir__map_delete(int fd, const void *key);
+int weir__map_next(int fd, const void *key, void *next_key);
+int weir__map_batch(int fd, void *token, bool first, void *keys, void *values, uint32_t *count);
+
 /* Does the running kernel's BTF have it? member NULL: the type alone. */
 bool weir__kernel_has(const char *type, const char *member);
 uint32_t weir__possible_cpus(void);

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host's thread, its calls, and the life of its plugin. See host.h.
+ *
+ * Threads: what is under `lock` (calls, finished, inbox, tickets' answers) is
+ * shared; all else belongs to the host's thread once it runs. Failure modes: no
+ * thread, no memory, a callback that returns <0; all come back as -errno and a
+ * reason. A callback that never returns hurts this host alone: calls pile up here
+ * and the daemon's deadlines pass.
+ */
+#include "host_priv.h"
+#include "log.h"
+#include "mem.h"
+#include "ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+/* What the contract allows a callback at most; longer ones are counted. */
+#define CALLBACK_LIMIT_NS 10000000u
+
+const char *weir__host_name(const struct weir__host *h)
+{
+	return h->plugin.name;
+}
+
+const struct weir_plugin_desc *weir__host_desc(const struct weir__host *h)
+{
+	return h->desc;
+}
+
+const char *weir__host_reason(const struct weir__host *h)
+{
+	return h->reason;
+}
+
+const char *weir__host_source_reason(const struct weir__host *h, size_t source)
+{
+	return source < 8 ? h->source_reasons[source] : "";
+}
+
+int weir__host_source(const struct weir__host *h)
+{
+	return h->source;
+}
+
+void weir__host_set_reason(struct weir__host *h, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(h->reason, sizeof h->reason, fmt, ap);
+	va_end(ap);
+}
+
+static void count_in(uint64_t *counts, const double *bounds, size_t n, uint64_t ns)
+{
+	size_t i = 0;
+
+	while (i < n && (double)ns > bounds[i] * 1e9)
+		i++;
+	counts[i]++;
+}
+
+void weir__host_left(struct weir__host *h, uint64_t entered)
+{
+	uint64_t ns = uv_hrtime() - entered;
+
+	count_in(h->callbacks, weir__callback_buckets, WEIR__CALLBACK_BUCKETS, ns);
+	h->callback_ns += ns;
+	h->overruns += ns > CALLBACK_LIMIT_NS;
+}
+
+/* ---- calls --------------------------------------------------------------------- */
+
+void weir__host_wake(struct weir__host *h)
+{
+	uv_async_send(&h->async);
+}
+
+int weir__host_call(struct weir__host *h, void (*fn)(struct weir__host *, void *),
+                    void (*done)(struct weir__host *, void *), void *arg)
+{
+	struct call *c = weir__zalloc(sizeof *c);
+
+	if (!c)
+		return -ENOMEM;
+	*c = (struct call){ .fn = fn, .done = done, .arg = arg };
+	pthread_mutex_lock(&h->lock);
+	*h->calls_tail = c;
+	h->calls_tail = &c->next;
+	pthread_mutex_unlock(&h->lock);
+	weir__host_wake(h);
+	return 0;
+}
+
+static struct call *take(struct weir__host *h, struct call **list, struct call ***tail)
+{
+	struct call *c;
+
+	pthread_mutex_lock(&h->lock);
+	c = *list;
+	*list = NULL;
+	*tail = list;
+	pthread_mutex_unlock(&h->lock);
+	return c;
+}
+
+/* Main thread: what the host has finished. */
+static void on_finished(uv_async_t *async)
+{
+	struct weir__host *h = async->data;
+	struct call *c = take(h, &h->finished, &h->finished_tail), *next;
+
+	for (; c; c = next) {
+		next = c->next;
+		if (c->done)
+			c->done(h, c->arg);
+		weir__free(c);
+	}
+}
+
+static void run_calls(struct weir__host *h)
+{
+	struct call *c = take(h, &h->calls, &h->calls_tail), *next;
+
+	for (; c; c = next) {
+		next = c->next;
+		c->next = NULL;
+		if (c->fn)
+			c->fn(h, c->arg);
+		pthread_mutex_lock(&h->lock);
+		*h->finished_tail = c;
+		h->finished_tail = &c->next;
+		pthread_mutex_unlock(&h->lock);
+		uv_async_send(&h->main_async);
+	}
+}
+
+/* ---- deliveries, for outputs ------------------------------------------------------ */
+
+void weir__host_receive(void *host, struct weir__frame *f)
+{
+	struct weir__host *h = host;
+	bool first;
+
+	f->wait_next = NULL;
+	pthread_mutex_lock(&h->lock);
+	first = !h->inbox;
+	*h->inbox_tail = f;
+	h->inbox_tail = &f->wait_next;
+	pthread_mutex_unlock(&h->lock);
+	if (first)
+		weir__host_wake(h); /* one wake per burst */
+}
+
+static struct weir__frame *take_inbox(struct weir__host *h)
+{
+	struct weir__frame *f;
+
+	pthread_mutex_lock(&h->lock);
+	f = h->inbox;
+	h->inbox = NULL;
+	h->inbox_tail = &h->inbox;
+	pthread_mutex_unlock(&h->lock);
+	return f;
+}
+
+static void deliver(struct weir__host *h)
+{
+	struct weir__frame *f = take_inbox(h), *next;
+	uint64_t entered, age;
+	int rc;
+
+	if (!f)
+		return;
+	for (; f; f = next) {
+		next = f->wait_next;
+		entered = host_enter();
+		rc = h->started && h->desc->deliver ? h->desc->deliver(&h->plugin, &f->view) : -ESHUTDOWN;
+		weir__host_left(h, entered);
+		h->delivered_batches++;
+		age = uv_hrtime() - f->view.header->first_ns;
+		count_in(h->deliveries, weir__delivery_buckets, WEIR__DELIVERY_BUCKETS, age);
+		h->delivery_ns += age;
+		if (rc == WEIR_PENDING)
+			continue;
+		weir__route_ack(f, rc < 0 ? f->count : 0);
+	}
+	if (h->started && h->desc->flush)
+		h->desc->flush(&h->plugin);
+}
+
+static void on_async(uv_async_t *async)
+{
+	struct weir__host *h = async->data;
+
+	deliver(h);
+	weir__host_run_answers(h);
+	run_calls(h);
+	deliver(h); /* what came meanwhile, before one that ends us is seen */
+	pthread_mutex_lock(&h->lock);
+	if (h->exiting)
+		uv_stop(&h->loop);
+	pthread_mutex_unlock(&h->lock);
+}
+
+/* Before the loop sleeps: hand over what callbacks emitted. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+	weir__emit_flush(prepare->data);
+}
+
+/* ---- thread -------------------------------------------------------------------------- */
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+static void *thread_main(void *arg)
+{
+	struct weir__host *h = arg;
+	char name[16];
+	sigset_t all;
+
+	sigfillset(&all); /* signals are the main thread's */
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	snprintf(name, sizeof name, "%s", h->plugin.name);
+	pthread_setname_np(pthread_self(), name);
+	uv_run(&h->loop, UV_RUN_DEFAULT);
+	uv_walk(&h->loop, close_handle, NULL);
+	uv_run(&h->loop, UV_RUN_DEFAULT);
+	return NULL;
+}
+
+/* Last reference to the host: its handle on the main loop is gone. */
+static void on_main_closed(uv_handle_t *handle)
+{
+	struct weir__host *h = handle->data;
+
+	pthread_mutex_destroy(&h->lock);
+	h->magic = 0;
+	weir__free(h);
+}
+
+static int init_loop(struct weir__host *h)
+{
+	int rc = uv_loop_init(&h->loop);
+
+	if (rc)
+		return rc;
+	uv_async_init(&h->loop, &h->async, on_async);
+	uv_prepare_init(&h->loop, &h->prepare);
+	uv_timer_init(&h->loop, &h->tick);
+	h->async.data = h->prepare.data = h->tick.data = h;
+	uv_prepare_start(&h->prepare, on_prepare);
+	uv_unref((uv_handle_t *)&h->prepare);
+	return 0;
+}
+
+int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
+                   const struct weir__settings *settings, struct weir__metrics_set *metrics,
+                   const struct weir__host_events *events, struct weir__host **ret)
+{
+	struct weir__host *h = weir__zalloc(sizeof *h);
+	int rc;
+
+	if (!h)
+		return -ENOMEM;
+	h->magic = HOST_MAGIC;
+	h->plugin.host = &weir__host_vtable;
+	h->plugin.name = settings->name;
+	h->desc = desc;
+	h->settings = settings;
+	h->metrics = metrics;
+	h->events = *events;
+	h->source = -1;
+	h->calls_tail = &h->calls;
+	h->finished_tail = &h->finished;
+	h->inbox_tail = &h->inbox;
+	h->main_loop = main_loop;
+	pthread_mutex_init(&h->lock, NULL);
+	weir__emit_setup(h);
+	rc = init_loop(h);
+	if (rc) {
+		weir__free(h);
+		return rc;
+	}
+	uv_async_init(main_loop, &h->main_async, on_finished);
+	h->main_async.data = h;
+	rc = -pthread_create(&h->thread, NULL, thread_main, h);
+	if (rc) {
+		h->thread = 0;
+		weir__host_free(h);
+		return rc;
+	}
+	*ret = h;
+	return 0;
+}
+
+void weir__host_free(struct weir__host *h)
+{
+	struct weir__frame *f, *next;
+
+	if (!h)
+		return;
+	pthread_mutex_lock(&h->lock);
+	h->exiting = true;
+	pthread_mutex_unlock(&h->lock);
+	if (h->thread) {
+		weir__host_wake(h);
+		pthread_join(h->thread, NULL);
+	} else {
+		uv_walk(&h->loop, close_handle, NULL);
+		uv_run(&h->loop, UV_RUN_DEFAULT);
+	}
+	uv_loop_close(&h->loop);
+	on_finished(&h->main_async); /* ends of calls that are still due */
+	for (f = take_inbox(h); f; f = next) {
+		next = f->wait_next;
+		weir__route_ack(f, f->count);
+	}
+	for (size_t t = 0; t < WEIR__MAX_TOPICS; t++)
+		weir__batch_unref(h->open[t]);
+	uv_close((uv_handle_t *)&h->main_async, on_main_closed);
+}
+
+uint64_t weir__host_cpu_ns(struct weir__host *h)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (pthread_getcpuclockid(h->thread, &clock) || clock_gettime(clock, &ts))
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* ---- life of the plugin; host thread ---------------------------------------------------- */
+
+/* Run init or start; a failure's reason is the plugin's sentence. */
+static int run_step(struct weir__host *h, const char *step, int (*fn)(struct weir_plugin *))
+{
+	uint64_t entered = host_enter();
+	int rc;
+
+	if (!fn)
+		return 0;
+	h->fail_text[0] = 0;
+	rc = fn(&h->plugin);
+	weir__host_left(h, entered);
+	if (rc < 0)
+		weir__host_set_reason(h, "%s: %s", step, h->fail_text[0] ? h->fail_text : strerror(-rc));
+	return rc < 0 ? rc : 0;
+}
+
+int weir__host_start(struct weir__host *h)
+{
+	int rc;
+
+	assert(!h->started);
+	h->reason[0] = 0;
+	if (!h->inited) {
+		h->plugin.state = weir__zalloc(h->desc->state_size + 1);
+		if (!h->plugin.state)
+			return -ENOMEM;
+		memcpy(h->plugin.state, h->settings->values, h->desc->state_size);
+		rc = run_step(h, "init", h->desc->init);
+		if (rc)
+			return rc; /* nothing to undo, says the contract */
+		h->inited = true;
+	}
+	rc = run_step(h, "start", h->desc->start);
+	if (rc)
+		return rc;
+	h->started = true;
+	if (h->desc->kind == WEIR_COLLECTOR) {
+		rc = weir__source_start(h);
+		if (rc) {
+			if (h->desc->stop)
+				h->desc->stop(&h->plugin);
+			h->started = false;
+			return rc;
+		}
+	}
+	return 0;
+}
+
+void weir__host_stop(struct weir__host *h)
+{
+	if (!h->started)
+		return;
+	weir__source_stop(h);
+	deliver(h);
+	if (h->desc->stop)
+		h->desc->stop(&h->plugin);
+	weir__emit_flush(h);
+	h->started = false;
+}
+
+void weir__host_fini(struct weir__host *h)
+{
+	weir__host_stop(h);
+	if (h->inited && h->desc->fini)
+		h->desc->fini(&h->plugin);
+	h->inited = false;
+	weir__host_close_services(h);
+	weir__free(h->plugin.state);
+	h->plugin.state = NULL;
+	if (atomic_load(&h->heap_bytes))
+		weir__log(WEIR_DEBUG, h->plugin.name, "%llu bytes not freed by fini",
+		          (unsigned long long)atomic_load(&h->heap_bytes));
+}
+
+void weir__host_collect(struct weir__host *h)
+{
+	uint64_t entered = host_enter();
+
+	if (!h->started || !h->desc->collect)
+		return;
+	h->desc->collect(&h->plugin);
+	weir__host_left(h, entered);
+}
+
+void weir__host_set_wanted(struct weir__host *h, uint32_t topics)
+{
+	atomic_store(&h->wanted, topics);
+}

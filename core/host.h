@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host: what runs exactly one plugin, one libuv loop on one thread of the
+ * daemon. The main thread never touches a plugin; it sends calls, which run on the
+ * host's loop, and gets their end back on its own.
+ *
+ *   main                             host thread
+ *   weir__host_call(fn, done) -----> fn(host, arg)
+ *   done(host, arg) <---------------
+ *
+ * Files: host.c (thread, calls, life), host_api.c (the vtable a plugin sees),
+ * host_emit.c (batches and routes), host_drain.c (rings), host_source.c (sources).
+ */
+#ifndef WEIR_CORE_HOST_H
+#define WEIR_CORE_HOST_H
+
+#include "bpf.h"
+#include "config.h"
+#include "ledger.h"
+#include "metrics.h"
+#include "route.h"
+#include "self_metrics.h"
+#include <pthread.h>
+#include <uv.h>
+#include <weir/plugin.h>
+
+struct weir__host;
+
+/* Everything a host may want from the daemon; called on the host's thread, so the
+ * daemon's side posts to its own loop. */
+struct weir__host_events {
+	void *arg;
+	/* A plugin failed while running (tick, loop service). */
+	void (*failed)(void *arg, struct weir__host *h, int err);
+	/* weir_host.ask(); must answer by weir__host_answer(), any thread. */
+	void (*ask)(void *arg, struct weir__host *h, const char *query, uint64_t ticket);
+};
+
+/* Bounds: topics of one plugin; routes of one collector (32 outputs at most). */
+#define WEIR__MAX_TOPICS 8
+#define WEIR__MAX_ROUTES 32
+
+/* Source-side account of one kind at a collector's host. Monotonic. */
+struct weir__kind_account {
+	uint64_t emitted;    /* by weir_emit: seen in user space */
+	uint64_t drained;    /* records taken from the rings */
+	uint64_t aggregated;
+	uint64_t filtered;   /* by the plugin's record() or count() */
+	uint64_t malformed;  /* too big or of no known kind: a plugin's bug */
+	uint64_t no_memory;  /* emitted or drained, but no batch could be had */
+};
+
+/* What a collector's host says of itself; taken on its thread. */
+struct weir__snapshot {
+	uint64_t taken_ns;
+	/* per topic: what the source side has seen and what ended there */
+	struct weir__ledger topics[WEIR__MAX_TOPICS];
+	uint64_t in_ring[WEIR__MAX_TOPICS]; /* counted as queued */
+	size_t topic_count;
+	uint64_t records;          /* drained + emitted, all topics */
+	int64_t unexplained;       /* kernel's seen that nobody accounts for */
+
+	struct weir__bpf_program programs[WEIR_MAX_PROGRAMS];
+	size_t program_count;
+	struct weir__bpf_map_info maps[40];
+	size_t map_count;
+	uint64_t map_bytes;
+	uint64_t ring_bytes, ring_avail;
+	double drain_interval_s;   /* 0: waiting for a wake */
+	uint64_t drains, wakes;
+
+	uint64_t heap_bytes;
+	uint64_t callbacks[WEIR__CALLBACK_BUCKETS + 1];
+	uint64_t callback_ns, overruns, ticks, failures;
+	uint64_t deliveries[WEIR__DELIVERY_BUCKETS + 1];
+	uint64_t delivery_ns;
+	uint64_t batches;
+	uint64_t delivered_batches;
+	char source[32];
+	char quality[16];
+	/* per route of a collector: the source side since the route was attached */
+	struct { struct weir__route *route; struct weir__ledger source; } routes[WEIR__MAX_ROUTES];
+	size_t route_count;
+};
+
+/* ---- life; main thread ------------------------------------------------------- */
+
+/* desc and settings must outlive the host. Starts the thread; no plugin code yet. */
+int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
+                   const struct weir__settings *settings, struct weir__metrics_set *metrics,
+                   const struct weir__host_events *events, struct weir__host **ret);
+/* Run fn on the host's loop, then done (may be NULL) on the main loop. */
+int weir__host_call(struct weir__host *h, void (*fn)(struct weir__host *, void *),
+                    void (*done)(struct weir__host *, void *), void *arg);
+/* Ends the thread (its plugin must be finished), waits for it, and frees once the
+ * main loop has let go of the handle. */
+void weir__host_free(struct weir__host *h);
+/* CPU time of the thread, ns. Any thread. */
+uint64_t weir__host_cpu_ns(struct weir__host *h);
+
+/* ---- inside a call: host thread ------------------------------------------------ */
+
+/* init, start, and for a collector the first source that works. 0 or -errno with
+ * weir__host_reason(). */
+int weir__host_start(struct weir__host *h);
+/* stop, detach, drain to the end, flush. Idempotent. */
+void weir__host_stop(struct weir__host *h);
+/* fini and everything of the plugin's. After stop. */
+void weir__host_fini(struct weir__host *h);
+
+void weir__host_attach(struct weir__host *h, struct weir__route *r, uint32_t topics);
+/* The source side of the route's ledger since attach goes to *ret. */
+void weir__host_detach(struct weir__host *h, struct weir__route *r, struct weir__ledger *ret);
+void weir__host_snapshot(struct weir__host *h, struct weir__snapshot *ret);
+void weir__host_collect(struct weir__host *h);
+/* Frames left undelivered at an output that stops are acknowledged as rejected. */
+void weir__host_set_wanted(struct weir__host *h, uint32_t topics);
+
+/* What a query answered. */
+struct weir__answer {
+	int err;
+	char *text;       /* weir__free */
+	size_t len;
+};
+void weir__host_query(struct weir__host *h, const struct weir_query *q, const void *args,
+                      struct weir__answer *ret);
+
+/* ---- any thread ------------------------------------------------------------------ */
+
+const char *weir__host_name(const struct weir__host *h);
+const struct weir_plugin_desc *weir__host_desc(const struct weir__host *h);
+/* Why it failed, or what source was passed over and why. Valid after a call. */
+const char *weir__host_reason(const struct weir__host *h);
+/* Each source tried: "ok", or why not. Index as in the descriptor. */
+const char *weir__host_source_reason(const struct weir__host *h, size_t source);
+int weir__host_source(const struct weir__host *h); /* index in use, or -1 */
+/* weir__route_receive of an output host. */
+void weir__host_receive(void *host, struct weir__frame *f);
+/* Records delivered to but not yet acknowledged by this output. */
+void weir__host_answer(struct weir__host *h, uint64_t ticket, int err, const char *text, size_t len);
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Draining the rings: interrupt when idle, poll when busy.
+ *
+ *   idle ----two wakes within WAKE_GAP----> polling (knobs.polling = 1)
+ *     ^                                        | timer, rate-dependent
+ *     +---- rate below POLL_RATE, ring empty --+
+ *
+ * Idle: a program's submit wakes the loop through epoll. Polling: programs submit
+ * without a wake, a timerfd drains; past a quarter of the ring a program forces
+ * one wake. Leaving, one more drain a tick later catches the record of a program
+ * that had read the old knob. Host thread only.
+ */
+#include "host_priv.h"
+#include "mem.h"
+#include "ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+/* A wake costs the observed workload 5 us: more than 200 a second, poll. */
+#define WAKE_GAP_NS   5000000ull
+#define POLL_RATE     100.0
+/* About a hundred records a drain: the cost of a drain, a message and two wakes
+ * is then some 0.2 us a record. */
+#define RECORDS_PER_DRAIN 100.0
+/* Bound of one drain: 1 MiB is about 1 ms; then the loop gets its turn. */
+#define DRAIN_BYTES   (1u << 20)
+
+static const struct { uint64_t min_ns, max_ns; } classes[] = {
+	[WEIR__LATENCY_LOW] = { 100000, 1000000 },
+	[WEIR__LATENCY_BALANCED] = { 150000, 20000000 },
+	[WEIR__LATENCY_ECONOMY] = { 5000000, 100000000 },
+};
+
+static int on_record(void *arg, void *rec, size_t len)
+{
+	return weir__emit_record(arg, rec, len);
+}
+
+static size_t rings_of(struct weir__host *h, struct weir__ring *const **rings)
+{
+	return h->bpf ? weir__bpf_rings(h->bpf, rings) : 0;
+}
+
+/* One bounded pass over all rings; returns records taken. */
+static long drain_once(struct weir__host *h)
+{
+	struct weir__ring *const *rings;
+	size_t n = rings_of(h, &rings);
+	long total = 0, got;
+
+	if (weir__emit_blocked(h))
+		return 0; /* back-pressure: the ring fills, the kernel counts */
+	for (size_t i = 0; i < n; i++) {
+		got = weir__ring_drain(rings[i], DRAIN_BYTES, on_record, h);
+		if (got > 0)
+			total += got;
+	}
+	h->drain.drains++;
+	weir__emit_flush(h);
+	return total;
+}
+
+static void arm(struct weir__host *h, uint64_t ns)
+{
+	struct itimerspec its = { { 0, 0 }, { (time_t)(ns / 1000000000), (long)(ns % 1000000000) } };
+
+	h->drain.interval_ns = ns;
+	timerfd_settime(h->drain.timer_fd, 0, &its, NULL);
+}
+
+static uint64_t pick_interval(struct weir__host *h)
+{
+	uint32_t class = h->settings->common.latency;
+	double ns = h->drain.rate > 0 ? 1e9 * RECORDS_PER_DRAIN / h->drain.rate : 1e9;
+
+	assert(class < sizeof classes / sizeof classes[0]);
+	if (ns < (double)classes[class].min_ns)
+		return classes[class].min_ns;
+	if (ns > (double)classes[class].max_ns)
+		return classes[class].max_ns;
+	return (uint64_t)ns;
+}
+
+static void set_mode(struct weir__host *h, enum drain_mode mode)
+{
+	volatile struct weir_knobs *knobs = weir__bpf_knobs(h->bpf);
+
+	h->drain.mode = mode;
+	__atomic_store_n(&knobs->polling, mode == DRAIN_POLLING, __ATOMIC_SEQ_CST);
+}
+
+/* Smoothed records/s; the newest interval counts a quarter. */
+static void update_rate(struct weir__host *h, long records)
+{
+	uint64_t now = uv_hrtime(), dt = now - h->drain.last_ns;
+	double rate = dt ? (double)records * 1e9 / (double)dt : 0;
+
+	h->drain.last_ns = now;
+	h->drain.rate = rate > 4 * h->drain.rate ? rate : h->drain.rate * 0.75 + rate * 0.25;
+}
+
+static void on_timer(uv_poll_t *poll, int status, int events)
+{
+	struct weir__host *h = poll->data;
+	uint64_t entered = host_enter(), n;
+	ssize_t got = read(h->drain.timer_fd, &n, sizeof n);
+
+	(void)status, (void)events, (void)got;
+	update_rate(h, drain_once(h));
+	if (h->drain.mode == DRAIN_POLLING) {
+		if (h->drain.rate < POLL_RATE)
+			set_mode(h, DRAIN_IDLE);
+		arm(h, pick_interval(h)); /* once more after leaving: see above */
+	}
+	weir__host_left(h, entered);
+}
+
+static void on_wake(uv_poll_t *poll, int status, int events)
+{
+	struct weir__host *h = poll->data;
+	uint64_t now = uv_hrtime(), since = now - h->drain.last_wake_ns;
+
+	(void)status, (void)events;
+	h->drain.wake_count++;
+	h->drain.last_wake_ns = now;
+	update_rate(h, drain_once(h));
+	if (h->drain.mode == DRAIN_IDLE && since < WAKE_GAP_NS) {
+		set_mode(h, DRAIN_POLLING);
+		if (h->drain.rate < 2 * POLL_RATE)
+			h->drain.rate = 2 * POLL_RATE;
+		arm(h, pick_interval(h));
+	}
+	weir__host_left(h, now);
+}
+
+int weir__drain_start(struct weir__host *h)
+{
+	struct drain *d = &h->drain;
+	struct weir__ring *const *rings;
+
+	memset(d, 0, sizeof *d);
+	d->timer_fd = -1;
+	d->ring_count = rings_of(h, &rings);
+	if (!d->ring_count)
+		return 0;
+	d->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (d->timer_fd < 0)
+		return -errno;
+	d->last_ns = d->last_wake_ns = uv_hrtime();
+	uv_poll_init(&h->loop, &d->timer, d->timer_fd);
+	d->timer.data = h;
+	uv_poll_start(&d->timer, UV_READABLE, on_timer);
+	for (size_t i = 0; i < d->ring_count; i++) {
+		uv_poll_init(&h->loop, &d->wakes[i], weir__bpf_ring_fd(h->bpf, i));
+		d->wakes[i].data = h;
+		uv_poll_start(&d->wakes[i], UV_READABLE, on_wake);
+	}
+	set_mode(h, DRAIN_IDLE);
+	return 0;
+}
+
+void weir__drain_stop(struct weir__host *h)
+{
+	struct drain *d = &h->drain;
+
+	if (d->mode == DRAIN_OFF)
+		return;
+	for (size_t i = 0; i < d->ring_count; i++)
+		uv_close((uv_handle_t *)&d->wakes[i], NULL);
+	uv_close((uv_handle_t *)&d->timer, NULL);
+	/* uv_close has taken the descriptor out of epoll already. */
+	close(d->timer_fd);
+	d->mode = DRAIN_OFF;
+}
+
+void weir__drain_now(struct weir__host *h)
+{
+	drain_once(h);
+}
+
+/* Take what is left, once the programs are detached. A program may still be under
+ * way on another CPU, so look until the kernel's count is met; 100 ms at most. */
+void weir__drain_all(struct weir__host *h)
+{
+	struct weir__ledger account;
+	uint32_t topics = (1u << h->topic_count) - 1;
+
+	for (int i = 0; i < 1000; i++) {
+		while (drain_once(h) > 0)
+			;
+		weir__emit_account(h, topics, &account);
+		if (weir__emit_seen(h, topics) == account.seen)
+			return;
+		usleep(100);
+	}
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From records to routes: one open batch per topic, handed to every route that
+ * wants the topic when it is full or at the end of a loop round; and the source
+ * side of the ledger. Host thread only.
+ *
+ * Invariant, whenever no record is under way:
+ *     kernel seen + missed + emitted = kernel drops + missed + filtered +
+ *     aggregated + malformed + no_memory + passed (= appended to a batch)
+ */
+#include "host_priv.h"
+#include "mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define NO_TOPIC 0xff
+
+static const struct weir_schema *schema_of(struct weir__host *h, uint32_t kind)
+{
+	return weir_table_row(&h->desc->schemas, kind);
+}
+
+static uint32_t fnv1a(uint32_t hash, const void *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ ((const unsigned char *)bytes)[i]) * 16777619u;
+	return hash;
+}
+
+static uint32_t hash_schema(uint32_t hash, const struct weir_schema *s)
+{
+	const struct weir_field *f;
+
+	hash = fnv1a(hash, s->name, strlen(s->name) + 1);
+	hash = fnv1a(hash, &s->version, sizeof s->version);
+	for (uint32_t i = 0; (f = weir_table_row(&s->fields, i)); i++) {
+		hash = fnv1a(hash, f->name, strlen(f->name) + 1);
+		hash = fnv1a(hash, &f->type, 3 * sizeof(uint32_t)); /* type, offset, size */
+	}
+	return hash;
+}
+
+/* Topics in the order of the descriptor's list. */
+static void list_topics(struct weir__host *h)
+{
+	const char *at = h->desc->topics ? h->desc->topics : "";
+
+	while (*at && h->topic_count < WEIR__MAX_TOPICS) {
+		size_t n = strcspn(at, " ");
+
+		if (n && n < sizeof h->topic_names[0]) {
+			memcpy(h->topic_names[h->topic_count], at, n);
+			h->topic_names[h->topic_count++][n] = 0;
+		}
+		at += n + (at[n] == ' ');
+	}
+}
+
+void weir__emit_setup(struct weir__host *h)
+{
+	const struct weir_schema *s;
+
+	memset(h->kind_topic, NO_TOPIC, sizeof h->kind_topic);
+	h->schema_hash = 2166136261u;
+	list_topics(h);
+	for (uint32_t k = 0; k < WEIR_MAX_KINDS && (s = schema_of(h, k)); k++) {
+		h->schema_hash = hash_schema(h->schema_hash, s);
+		for (size_t t = 0; t < h->topic_count; t++)
+			if (!strcmp(h->topic_names[t], s->topic))
+				h->kind_topic[k] = (uint8_t)t;
+	}
+}
+
+/* ---- batches ------------------------------------------------------------------- */
+
+static void fill_header(struct weir__host *h, size_t t, struct weir__batch *b)
+{
+	const struct weir_source *src = h->source < 0 ? NULL
+		: weir_table_row(&h->desc->sources, (uint32_t)h->source);
+	struct weir_batch_header *head = weir__batch_header(b);
+	struct weir__ledger account;
+
+	weir__emit_account(h, 1u << t, &account);
+	head->topic = (uint16_t)t;
+	head->source = (uint16_t)(h->source < 0 ? 0 : h->source);
+	head->schema_hash = h->schema_hash;
+	head->seq = ++h->seq[t];
+	head->first_ns = ((const struct weir_record *)(const void *)(b->data + head->header_len))->time_ns;
+	head->seen = account.seen;
+	head->lost = weir__ledger_dropped(&account);
+	b->view.collector = h->plugin.name;
+	b->view.topic = h->topic_names[t];
+	b->view.source = src ? src->name : "";
+	b->view.quality = src && src->quality ? src->quality : "";
+	b->view.schemas = &h->desc->schemas;
+}
+
+static void flush_topic(struct weir__host *h, size_t t)
+{
+	struct weir__batch *b = h->open[t], *out;
+	bool copied;
+
+	if (!b || !weir__batch_header(b)->count)
+		return;
+	fill_header(h, t, b);
+	out = weir__batch_shrink(b, &copied);
+	if (!copied)
+		h->open[t] = NULL;
+	for (size_t i = 0; i < h->route_count; i++)
+		if (h->routes[i].topics & (1u << t))
+			weir__route_send(h->routes[i].route, out);
+	weir__batch_unref(out);
+	h->batches++;
+}
+
+void weir__emit_flush(struct weir__host *h)
+{
+	if (!h->dirty)
+		return;
+	for (size_t t = 0; t < h->topic_count; t++)
+		flush_topic(h, t);
+	h->dirty = false;
+}
+
+bool weir__emit_blocked(struct weir__host *h)
+{
+	for (size_t i = 0; i < h->route_count; i++)
+		if (weir__route_blocked(h->routes[i].route))
+			return true;
+	return false;
+}
+
+/* Room in the open batch of the topic, or NULL: no memory. */
+static struct weir_record *reserve(struct weir__host *h, size_t t, uint32_t len)
+{
+	void *at = h->open[t] ? weir__batch_append(h->open[t], len) : NULL;
+
+	if (!at) {
+		flush_topic(h, t);
+		if (!h->open[t])
+			h->open[t] = weir__batch_new(WEIR__BATCH_BYTES);
+		at = h->open[t] ? weir__batch_append(h->open[t], len) : NULL;
+	}
+	if (at)
+		h->dirty = true;
+	return at;
+}
+
+static void unreserve(struct weir__host *h, size_t t, uint32_t len)
+{
+	struct weir_batch_header *head = weir__batch_header(h->open[t]);
+
+	head->len -= len;
+	head->count--;
+}
+
+int weir__emit(struct weir__host *h, uint16_t kind, const void *payload, uint32_t len,
+               uint64_t time_ns, uint32_t weight)
+{
+	const struct weir_schema *s = schema_of(h, kind);
+	uint32_t size = (uint32_t)(sizeof(struct weir_record) + len + 7) & ~7u;
+	struct weir_record *r;
+	uint8_t t;
+
+	if (!s || kind >= WEIR_MAX_KINDS || len < s->size || len > WEIR_RECORD_MAX - sizeof *r)
+		return -EINVAL;
+	t = h->kind_topic[kind];
+	h->kinds[kind].emitted++;
+	if (t == NO_TOPIC || !(h->topics_routed & (1u << t)))
+		return 0;
+	r = reserve(h, t, size);
+	if (!r) {
+		h->kinds[kind].no_memory++;
+		return -ENOBUFS;
+	}
+	*r = (struct weir_record){ .len = size, .kind = kind, .weight = weight ? weight : 1,
+		.time_ns = time_ns ? time_ns : uv_hrtime() };
+	memcpy(r + 1, payload, len);
+	if (size > sizeof *r + len)
+		memset((char *)(r + 1) + len, 0, size - sizeof *r - len);
+	return 0;
+}
+
+/* What the plugin makes of a record of its own: verdict of its callback. */
+static int judge(struct weir__host *h, struct weir_record *r)
+{
+	const struct weir_source *src = weir_table_row(&h->desc->sources, (uint32_t)h->source);
+
+	return src->record ? src->record(&h->plugin, r) : WEIR_RECORD_PASS;
+}
+
+int weir__emit_record(struct weir__host *h, const struct weir_record *r, size_t len)
+{
+	static _Thread_local union { struct weir_record r; char bytes[WEIR_RECORD_MAX]; } scratch;
+	const struct weir_schema *s;
+	struct weir_record *copy = &scratch.r;
+	uint16_t kind = len >= sizeof *r ? r->kind & (WEIR_MAX_KINDS - 1) : 0;
+	struct weir__kind_account *account = &h->kinds[kind];
+	bool routed;
+	uint8_t t;
+	int verdict;
+
+	account->drained++;
+	s = schema_of(h, kind);
+	t = h->kind_topic[kind];
+	if (len < sizeof *r || r->len != len || r->kind != kind || !s || t == NO_TOPIC ||
+	    len > WEIR_RECORD_MAX || len % 8 || len - sizeof *r < s->size) {
+		account->malformed++;
+		return 0;
+	}
+	routed = h->topics_routed & (1u << t);
+	if (routed && !(copy = reserve(h, t, r->len))) {
+		account->no_memory++;
+		return 0;
+	}
+	memcpy(copy, r, r->len);
+	verdict = judge(h, copy);
+	if (verdict == WEIR_RECORD_PASS)
+		return 0;
+	if (routed)
+		unreserve(h, t, r->len);
+	if (verdict == WEIR_RECORD_AGGREGATED)
+		account->aggregated++;
+	else
+		account->filtered++;
+	return 0;
+}
+
+/* ---- the account ------------------------------------------------------------------- */
+
+/* The kernel's counts of a kind: objects gone and the one that is loaded. */
+static void kernel_counts(struct weir__host *h, uint32_t kind, struct weir_kind_counts *ret)
+{
+	const struct weir_kind_counts *c = &h->kernel_closed[kind];
+
+	memset(ret, 0, sizeof *ret);
+	if (h->bpf)
+		weir__bpf_kind_counts(h->bpf, kind, ret);
+	ret->seen += c->seen;
+	ret->filtered += c->filtered;
+	ret->sampled += c->sampled;
+	ret->rate_limited += c->rate_limited;
+	ret->ring_full += c->ring_full;
+	ret->too_big += c->too_big;
+	ret->map_full += c->map_full;
+}
+
+void weir__emit_account(struct weir__host *h, uint32_t topics, struct weir__ledger *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	for (uint32_t k = 0; k < WEIR_MAX_KINDS && k < h->desc->schemas.count; k++) {
+		const struct weir__kind_account *a = &h->kinds[k];
+		struct weir_kind_counts c;
+
+		if (h->kind_topic[k] == NO_TOPIC || !(topics & (1u << h->kind_topic[k])))
+			continue;
+		kernel_counts(h, k, &c);
+		ret->aggregated += a->aggregated;
+		ret->dropped[WEIR__FILTERED] += a->filtered + c.filtered;
+		ret->dropped[WEIR__SAMPLED] += c.sampled;
+		ret->dropped[WEIR__RATE_LIMITED] += c.rate_limited;
+		ret->dropped[WEIR__RING_FULL] += c.ring_full;
+		ret->dropped[WEIR__TOO_BIG] += a->malformed + c.too_big;
+		ret->dropped[WEIR__MAP_FULL] += c.map_full;
+		ret->dropped[WEIR__MISSED] += h->missed[k];
+		ret->dropped[WEIR__QUEUE_FULL] += a->no_memory;
+		/* what went into batches */
+		ret->delivered += a->drained + a->emitted - a->aggregated - a->filtered -
+			a->malformed - a->no_memory;
+	}
+	ret->seen = ret->delivered + ret->aggregated + weir__ledger_dropped(ret);
+}
+
+uint64_t weir__emit_seen(struct weir__host *h, uint32_t topics)
+{
+	uint64_t seen = 0;
+
+	for (uint32_t k = 0; k < WEIR_MAX_KINDS && k < h->desc->schemas.count; k++) {
+		struct weir_kind_counts c;
+
+		if (h->kind_topic[k] == NO_TOPIC || !(topics & (1u << h->kind_topic[k])))
+			continue;
+		kernel_counts(h, k, &c);
+		seen += c.seen + h->kinds[k].emitted + h->missed[k];
+	}
+	return seen;
+}
+
+void weir__emit_update_missed(struct weir__host *h)
+{
+	struct weir__bpf_program *rows;
+	size_t n;
+
+	if (!h->bpf)
+		return;
+	memcpy(h->missed, h->missed_closed, sizeof h->missed);
+	n = weir__bpf_programs(h->bpf, &rows);
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].row->kinds)
+			h->missed[__builtin_ctz(rows[i].row->kinds) % WEIR_MAX_KINDS] += rows[i].missed;
+}
+
+/* The object is about to go: keep its counts. */
+void weir__emit_close_kernel(struct weir__host *h)
+{
+	weir__emit_update_missed(h);
+	memcpy(h->missed_closed, h->missed, sizeof h->missed);
+	for (uint32_t k = 0; k < WEIR_MAX_KINDS; k++)
+		kernel_counts(h, k, &h->kernel_closed[k]);
+}
+
+/* ---- routes ---------------------------------------------------------------------------- */
+
+static void recompute_routed(struct weir__host *h)
+{
+	h->topics_routed = 0;
+	for (size_t i = 0; i < h->route_count; i++)
+		h->topics_routed |= h->routes[i].topics;
+}
+
+void weir__host_attach(struct weir__host *h, struct weir__route *r, uint32_t topics)
+{
+	struct route_slot *slot;
+
+	assert(h->route_count < WEIR__MAX_ROUTES);
+	/* What is open belongs to those who were there before. What is in the ring
+	 * is not accounted for yet, so it is seen by the new route. */
+	weir__emit_flush(h);
+	slot = &h->routes[h->route_count++];
+	slot->route = r;
+	slot->topics = topics;
+	weir__emit_account(h, topics, &slot->base);
+	recompute_routed(h);
+}
+
+void weir__host_detach(struct weir__host *h, struct weir__route *r, struct weir__ledger *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	weir__emit_flush(h);
+	for (size_t i = 0; i < h->route_count; i++) {
+		if (h->routes[i].route != r)
+			continue;
+		weir__emit_account(h, h->routes[i].topics, ret);
+		weir__ledger_sub(ret, &h->routes[i].base);
+		h->routes[i] = h->routes[--h->route_count];
+		break;
+	}
+	recompute_routed(h);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host from inside: shared by the host_*.c files only. */
+#ifndef WEIR_CORE_HOST_PRIV_H
+#define WEIR_CORE_HOST_PRIV_H
+
+#include "host.h"
+
+#include <stdatomic.h>
+
+#define HOST_MAGIC 0x54534857u /* "WHST" */
+
+struct call {
+	struct call *next;
+	void (*fn)(struct weir__host *, void *);
+	void (*done)(struct weir__host *, void *);
+	void *arg;
+};
+
+struct route_slot {
+	struct weir__route *route;
+	uint32_t topics;               /* bit per topic */
+	struct weir__ledger base;      /* the source side when it was attached */
+};
+
+struct ask_ticket {
+	struct ask_ticket *next;
+	uint64_t id;
+	void (*cb)(struct weir_plugin *, int, const char *, size_t, void *);
+	void *arg;
+	bool answered;
+	int err;
+	char *text;
+	size_t len;
+};
+
+enum drain_mode { DRAIN_OFF, DRAIN_IDLE, DRAIN_POLLING };
+
+struct drain {
+	enum drain_mode mode;
+	uv_poll_t wakes[WEIR_MAX_PROGRAMS * 8]; /* one per ring */
+	size_t ring_count;
+	int timer_fd;
+	uv_poll_t timer;
+	uint64_t interval_ns;
+	uint64_t last_ns;
+	uint64_t last_wake_ns;
+	double rate;                   /* records/s, smoothed */
+	uint64_t drains, wake_count;
+};
+
+struct weir__host {
+	struct weir_plugin plugin;     /* first: a plugin's handle is its host */
+	uint32_t magic;
+	const struct weir_plugin_desc *desc;
+	const struct weir__settings *settings;
+	struct weir__metrics_set *metrics;
+	struct weir__host_events events;
+	char reason[512];
+	char fail_text[256];
+	char source_reasons[8][WEIR__ERROR_TEXT];
+
+	/* thread and calls */
+	pthread_t thread;
+	uv_loop_t loop;
+	uv_async_t async;
+	uv_prepare_t prepare;
+	pthread_mutex_t lock;          /* calls, inbox, tickets' answers */
+	struct call *calls, **calls_tail;
+	bool exiting;
+	uv_loop_t *main_loop;
+	uv_async_t main_async;         /* on the main loop */
+	struct call *finished, **finished_tail;
+
+	/* life */
+	bool inited, started;
+	int source;                    /* index, -1 none */
+	uv_timer_t tick;
+	bool tick_on;
+	_Atomic uint64_t heap_bytes;
+	struct weir_timer *timers;
+	struct weir_fd *fds;
+	_Atomic uint32_t wanted;       /* bit per topic: fallback plugins */
+
+	/* collector */
+	struct weir__bpf *bpf;
+	struct drain drain;
+	char topic_names[WEIR__MAX_TOPICS][32];
+	size_t topic_count;
+	uint8_t kind_topic[WEIR_MAX_KINDS];
+	struct weir__kind_account kinds[WEIR_MAX_KINDS];
+	struct weir_kind_counts kernel_closed[WEIR_MAX_KINDS]; /* of BPF objects gone */
+	uint64_t missed_closed[WEIR_MAX_KINDS], missed[WEIR_MAX_KINDS];
+	struct weir__batch *open[WEIR__MAX_TOPICS];
+	uint64_t seq[WEIR__MAX_TOPICS];
+	bool dirty;                    /* some open batch has records */
+	struct route_slot routes[WEIR__MAX_ROUTES];
+	size_t route_count;
+	uint32_t topics_routed;        /* bit per topic with a route */
+	uint64_t batches;
+	int64_t unexplained;
+	uint32_t schema_hash;
+
+	/* output */
+	struct weir__frame *inbox, **inbox_tail; /* under lock */
+	uint64_t delivered_batches;
+	bool delivering;
+
+	struct ask_ticket *tickets;
+	uint64_t next_ticket;
+
+	uint64_t callbacks[WEIR__CALLBACK_BUCKETS + 1];
+	uint64_t callback_ns, overruns, ticks, failures;
+	uint64_t deliveries[WEIR__DELIVERY_BUCKETS + 1];
+	uint64_t delivery_ns;
+};
+
+static inline struct weir__host *host_of(struct weir_plugin *p)
+{
+	struct weir__host *h = (struct weir__host *)p;
+
+	if (h->magic != HOST_MAGIC)
+		__builtin_trap();
+	return h;
+}
+
+/* Bracket a plugin's callback: time it. */
+static inline uint64_t host_enter(void)
+{
+	return uv_hrtime();
+}
+void weir__host_left(struct weir__host *h, uint64_t entered);
+void weir__host_wake(struct weir__host *h);
+__attribute__((format(printf, 2, 3))) void weir__host_set_reason(struct weir__host *h, const char *fmt, ...);
+
+/* host_api.c */
+extern const struct weir_host weir__host_vtable;
+void weir__host_close_services(struct weir__host *h);
+void weir__host_run_answers(struct weir__host *h);
+
+/* host_emit.c */
+void weir__emit_setup(struct weir__host *h);
+int weir__emit(struct weir__host *h, uint16_t kind, const void *payload, uint32_t len,
+               uint64_t time_ns, uint32_t weight);
+int weir__emit_record(struct weir__host *h, const struct weir_record *r, size_t len);
+void weir__emit_flush(struct weir__host *h);
+bool weir__emit_blocked(struct weir__host *h);
+/* Source-side account of a set of topics, all periods; fates only, seen = their sum. */
+void weir__emit_account(struct weir__host *h, uint32_t topics, struct weir__ledger *ret);
+/* What the kernel has seen of these topics, all objects so far. */
+uint64_t weir__emit_seen(struct weir__host *h, uint32_t topics);
+void weir__emit_close_kernel(struct weir__host *h);
+/* Runs the kernel skipped, booked on the lowest kind of their program. */
+void weir__emit_update_missed(struct weir__host *h);
+
+/* host_drain.c */
+int weir__drain_start(struct weir__host *h);
+void weir__drain_stop(struct weir__host *h);
+void weir__drain_all(struct weir__host *h);
+void weir__drain_now(struct weir__host *h); /* one bounded pass */
+
+/* host_source.c */
+int weir__source_start(struct weir__host *h);
+void weir__source_stop(struct weir__host *h);
+
+#endif

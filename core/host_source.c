@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sources: tried in order until one works; why each was passed over is kept for
+ * status and check. Host thread only.
+ */
+#include "host_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct weir_source *source_row(struct weir__host *h, int i)
+{
+	return i < 0 ? NULL : weir_table_row(&h->desc->sources, (uint32_t)i);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct weir__host *h = timer->data;
+	uint64_t entered = host_enter();
+	int rc;
+
+	h->fail_text[0] = 0;
+	rc = source_row(h, h->source)->tick(&h->plugin);
+	weir__host_left(h, entered);
+	h->ticks++;
+	if (rc < 0) {
+		h->failures++;
+		weir__host_set_reason(h, "tick: %s", h->fail_text[0] ? h->fail_text : strerror(-rc));
+		h->events.failed(h->events.arg, h, rc);
+	}
+}
+
+static void start_tick(struct weir__host *h, const struct weir_source *s)
+{
+	uint64_t ns, ms;
+
+	if (!s->tick)
+		return;
+	memcpy(&ns, (const char *)h->plugin.state + s->interval_offset, sizeof ns);
+	ms = ns / 1000000;
+	if (!ms)
+		ms = 1;
+	uv_timer_start(&h->tick, on_tick, ms, ms);
+	h->tick_on = true;
+}
+
+static int say(struct weir__host *h, int i, int rc, const char *step, const char *why)
+{
+	if (!why[0])
+		why = strerror(-rc);
+	snprintf(h->source_reasons[i], sizeof h->source_reasons[i], "%s%s%.280s", step,
+	         *step ? ": " : "", why);
+	return rc;
+}
+
+static int load_object(struct weir__host *h, int i, const struct weir_source *s)
+{
+	int rc = weir__bpf_new(s, h->settings->common.ring_bytes, &h->bpf);
+
+	h->fail_text[0] = 0;
+	if (!rc && s->prepare)
+		rc = s->prepare(&h->plugin);
+	if (rc)
+		return say(h, i, rc, "prepare", h->fail_text);
+	rc = weir__bpf_load(h->bpf);
+	if (rc)
+		return say(h, i, rc, "", weir__bpf_error(h->bpf));
+	return 0;
+}
+
+/* One source, whole or not at all. */
+static int try_source(struct weir__host *h, int i)
+{
+	const struct weir_source *s = source_row(h, i);
+	int rc;
+
+	h->source = i;
+	h->fail_text[0] = 0;
+	if (s->probe && (rc = s->probe(&h->plugin)) < 0)
+		return say(h, i, rc, "", h->fail_text);
+	if (s->object) {
+		rc = load_object(h, i, s);
+		if (rc)
+			return rc;
+	} else if (s->prepare && (rc = s->prepare(&h->plugin)) < 0) {
+		return say(h, i, rc, "prepare", h->fail_text);
+	}
+	h->fail_text[0] = 0;
+	if (s->start && (rc = s->start(&h->plugin)) < 0)
+		return say(h, i, rc, "start", h->fail_text);
+	if (h->bpf) {
+		rc = weir__drain_start(h);
+		if (rc) {
+			if (s->stop)
+				s->stop(&h->plugin);
+			return say(h, i, rc, "drain", "");
+		}
+		weir__bpf_enable(h->bpf, true);
+	}
+	start_tick(h, s);
+	snprintf(h->source_reasons[i], sizeof h->source_reasons[i], "ok");
+	return 0;
+}
+
+/* Is the source among those the configuration allows, and at which place? */
+static int allowed_index(struct weir__host *h, size_t place)
+{
+	const struct weir_strings *want = &h->settings->common.sources;
+	const struct weir_source *s;
+
+	if (!want->count)
+		return place < h->desc->sources.count ? (int)place : -1;
+	if (place >= want->count)
+		return -1;
+	for (uint32_t i = 0; (s = weir_table_row(&h->desc->sources, i)); i++)
+		if (!strcmp(s->name, want->items[place]))
+			return (int)i;
+	return -1;
+}
+
+int weir__source_start(struct weir__host *h)
+{
+	int rc = -ENOENT, i;
+	size_t place;
+
+	for (i = 0; i < (int)h->desc->sources.count && i < 8; i++)
+		snprintf(h->source_reasons[i], sizeof h->source_reasons[i], "not tried");
+	for (place = 0; (i = allowed_index(h, place)) >= 0 && i < 8; place++) {
+		rc = try_source(h, i);
+		if (!rc)
+			return 0;
+		if (h->bpf) {
+			weir__bpf_free(h->bpf);
+			h->bpf = NULL;
+		}
+		weir__host_set_reason(h, "source %s: %s", source_row(h, i)->name, h->source_reasons[i]);
+	}
+	h->source = -1;
+	if (rc == -ENOENT && !place)
+		weir__host_set_reason(h, "none of the configured sources exists; see `weir plugins describe %s`",
+		                      h->plugin.name);
+	return rc;
+}
+
+void weir__source_stop(struct weir__host *h)
+{
+	const struct weir_source *s = source_row(h, h->source);
+	struct weir__ledger account;
+	uint32_t topics = (1u << h->topic_count) - 1;
+
+	if (!s)
+		return;
+	if (h->tick_on)
+		uv_timer_stop(&h->tick);
+	h->tick_on = false;
+	if (h->bpf) {
+		/* Last word of the plugin's metrics, while its maps are there. */
+		weir__host_collect(h);
+		weir__bpf_enable(h->bpf, false);
+		weir__bpf_detach(h->bpf);
+		weir__drain_stop(h);
+		weir__drain_all(h);
+	}
+	if (s->stop)
+		s->stop(&h->plugin);
+	weir__emit_update_missed(h);
+	weir__emit_flush(h);
+	weir__emit_account(h, topics, &account);
+	h->unexplained = (int64_t)(weir__emit_seen(h, topics) - account.seen);
+	if (h->bpf) {
+		weir__emit_close_kernel(h);
+		weir__bpf_free(h->bpf);
+		h->bpf = NULL;
+	}
+	h->source = -1;
+}
