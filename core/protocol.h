@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is said over the control socket. One line of JSON each way; every answer
+ * has "ok". Everything marked ? may be missing or null; the command line shows what
+ * is there, and passes over what it does not know, so both sides may grow.
+ *
+ * Failure, for every request:
+ *   {"ok":false,"error":"one sentence","hint":?"what to do"}
+ *
+ * {"cmd":"status"}
+ *   {"ok":true,
+ *    "version":"1.0.0", "pid":4711, "uptime_s":12.5, "config":"/etc/weir/weir.yaml",
+ *    "ready":true,                      everything enabled runs or has its fallback
+ *    "plugins":[{
+ *      "name":"iomonitor", "kind":"collector", "version":"1.0.0",
+ *      "state":"running",               the lifecycle's words; WEIR__STATES_BAD are bad
+ *      "isolation":?"thread",
+ *      "source":?"bpf", "quality":?"",  "approx" if the source cannot know exactly
+ *      "fallback":?"procfs-fallback",   who has its topics now
+ *      "fallback_for":?["io"],          whose topics it has now
+ *      "reason":?"why it is not running, or runs below its best",
+ *      "breaker":?"closed",
+ *      "since_s":11.9, "restarts":0,
+ *      "for_s":?290,                    left of `enable --for`, `disable --for`
+ *      "events_per_s":120.0,
+ *      "cpu_percent":0.3,               of one core, the host's thread or process
+ *      "bpf_percent":0.1,               of one core, its programs inside the kernel
+ *      "memory":{"heap":81920,"maps":262144,"rings":524288},   bytes
+ *      "topics":["io"],
+ *      "programs":[{"name":"add_folio","variant":"tp_btf","attached":true,
+ *                   "optional":false,"runs":1234,"ns_per_run":95.0,"missed":0,
+ *                   "error":?"..."}],
+ *      "sources":[{"name":"bpf","state":"active","reason":?"..."}]
+ *                                       state: active | available | failed | untried
+ *    }],
+ *    "routes":[{
+ *      "from":"iomonitor", "to":"stdout", "topics":["io"],
+ *      "policy":"drop_newest", "open":true,      false: the output takes nothing now
+ *      "queue_bytes":0, "queue_limit":4194304,
+ *      "seen":1000, "delivered":990, "queued":0, "aggregated":0,
+ *      "dropped":{"ring_full":10},      only what is not 0
+ *      "unexplained":0                  seen - everything; not 0 is a bug
+ *    }],
+ *    "daemon":{"cpu_percent":0.1,"rss_bytes":8388608,"threads":5,"fds":40}}
+ *
+ * {"cmd":"query","plugin":"iomonitor","query":"top","args":["n=10"]}
+ *   {"ok":true,"content_type":"application/json","body":"[...]"}     body: always a string
+ *
+ * {"cmd":"enable"|"disable"|"restart","plugin":"iomonitor","for_s":?300}
+ *   {"ok":true,"state":"running","message":"iomonitor runs, for 5m"}
+ *   Answered when the plugin has got there, or has failed to (ok false). for_s only
+ *   with enable and disable: afterwards it goes back to what it was.
+ *
+ * {"cmd":"tail","topics":["io"],"format":"json"|"text"}     topics []: all
+ *   {"ok":true} and from then on one line per event, until either side closes.
+ *   The client stops at COUNT lines itself. Lines left out because the reader was
+ *   too slow are said in the stream: {"dropped":12} or "# 12 events left out".
+ *
+ * {"cmd":"config"}
+ *   {"ok":true,"config":"/etc/weir/weir.yaml","text":"..."}   effective, secrets hidden
+ */
+#ifndef WEIR_CORE_PROTOCOL_H
+#define WEIR_CORE_PROTOCOL_H
+
+#include <jansson.h>
+
+/* Requests: name, and whether they change the daemon. */
+#define WEIR__REQUESTS(X)                                                      \
+	X(status,  0)                                                          \
+	X(query,   0)                                                          \
+	X(tail,    0)                                                          \
+	X(config,  0)                                                          \
+	X(enable,  1)                                                          \
+	X(disable, 1)                                                          \
+	X(restart, 1)
+
+/* States of a plugin that `weir status` shows as bad and exits 1 for. */
+#define WEIR__STATES_BAD "failed", "open", "refused", "suspended", "crashed"
+
+/* For when there is no memory to make an answer with. */
+#define WEIR__PROTOCOL_NO_MEMORY "{\"ok\":false,\"error\":\"the daemon is out of memory\"}"
+
+/* Let jansson allocate through core/mem.h. First thing in main(). */
+void weir__json_setup(void);
+/* Any bytes as a JSON string: broken UTF-8 becomes '?'. NULL: null. */
+json_t *weir__json_text(const char *s);
+/* A failure's answer; hint may be NULL. NULL without memory. */
+json_t *weir__protocol_error(const char *error, const char *hint);
+
+#endif
