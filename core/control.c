@@ -48,6 +48,8 @@ struct weir__control {
 	size_t count;
 	size_t handles; /* libuv still has; done at 0 */
 	bool stopping;
+	uv_pipe_t spare; /* to refuse a client with when there is no memory */
+	bool spare_busy, spare_wanted;
 	void (*done)(void *arg);
 	void *done_arg;
 };
@@ -347,23 +349,44 @@ static void welcome(struct weir__control *c, struct weir__control_request *r)
 		request_close(r);
 }
 
+static void on_spare_closed(uv_handle_t *h);
+
 /* Without memory for a client: take the connection and close it, or libuv would
  * stop listening. */
+static void refuse(struct weir__control *c)
+{
+	c->spare_wanted = c->spare_busy;
+	if (c->spare_busy || c->stopping)
+		return;
+	uv_pipe_init(c->pipe.loop, &c->spare, 0);
+	c->spare.data = c;
+	c->spare_busy = true;
+	c->handles++;
+	uv_accept((uv_stream_t *)&c->pipe, (uv_stream_t *)&c->spare);
+	uv_close((uv_handle_t *)&c->spare, on_spare_closed);
+}
+
+static void on_spare_closed(uv_handle_t *h)
+{
+	struct weir__control *c = control_of(h->data);
+
+	c->handles--;
+	c->spare_busy = false;
+	if (c->spare_wanted)
+		refuse(c);
+	control_maybe_done(c);
+}
+
 static void on_connection(uv_stream_t *s, int status)
 {
 	struct weir__control *c = control_of(s->data);
 	struct weir__control_request *r;
-	int fd;
 
 	if (status < 0 || c->stopping)
 		return;
 	r = weir__zalloc(sizeof *r);
 	if (!r) {
-		if (uv_fileno((uv_handle_t *)s, &fd) == 0) {
-			fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-			if (fd >= 0)
-				close(fd);
-		}
+		refuse(c);
 		return;
 	}
 	r->magic = REQUEST_MAGIC;
