@@ -92,6 +92,11 @@ void weir__settings_free(struct weir__settings *s);
 /* Report an error at a plugin's key ("plugin not found"); hint may be NULL. */
 void weir__config_error(struct weir__config *c, const char *plugin, struct weir__diags *diags,
                         const char *hint, const char *message);
+void weir__config_warning(struct weir__config *c, const char *plugin, struct weir__diags *diags,
+                          const char *hint, const char *message);
+/* A section whose plugin could not be loaded: nobody can judge its keys, so finish
+ * passes over it. */
+void weir__config_skip(struct weir__config *c, const char *plugin);
 /* Sections that were not bound, unknown WEIR_ variables (a warning, since
  * orchestrators set such). */
 void weir__config_finish(struct weir__config *c, struct weir__diags *diags);

@@ -125,6 +125,20 @@ static void on_finished(uv_async_t *async)
 	}
 }
 
+/* The thread is gone: every call ends, also those that never ran. */
+static void end_calls(struct weir__host *h)
+{
+	struct call *c, *next;
+
+	on_finished(&h->main_async);
+	for (c = take(h, &h->calls, &h->calls_tail); c; c = next) {
+		next = c->next;
+		if (c->done)
+			c->done(h, c->arg);
+		weir__free(c);
+	}
+}
+
 static void run_calls(struct weir__host *h)
 {
 	struct call *c = take(h, &h->calls, &h->calls_tail), *next;
@@ -323,10 +337,10 @@ void weir__host_free(struct weir__host *h)
 		uv_run(&h->loop, UV_RUN_DEFAULT);
 	}
 	uv_loop_close(&h->loop);
-	on_finished(&h->main_async); /* ends of calls that are still due */
+	end_calls(h);
 	for (f = take_inbox(h); f; f = next) {
 		next = f->wait_next;
-		weir__route_ack(f, f->count);
+		weir__route_lose(f);
 	}
 	for (size_t t = 0; t < WEIR__MAX_TOPICS; t++)
 		weir__batch_unref(h->open[t]);
@@ -432,4 +446,12 @@ void weir__host_collect(struct weir__host *h)
 void weir__host_set_wanted(struct weir__host *h, uint32_t topics)
 {
 	atomic_store(&h->wanted, topics);
+}
+
+void weir__host_failed(struct weir_plugin *p, int err)
+{
+	struct weir__host *h = host_of(p);
+
+	weir__host_set_reason(h, "%s", strerror(-err));
+	h->events.failed(h->events.arg, h, err);
 }

@@ -79,7 +79,11 @@ struct weir__snapshot {
 	char source[32];
 	char quality[16];
 	/* per route of a collector: the source side since the route was attached */
-	struct { struct weir__route *route; struct weir__ledger source; } routes[WEIR__MAX_ROUTES];
+	struct {
+		struct weir__route *route;
+		struct weir__ledger source;
+		struct weir__route_stats stats; /* of the same moment */
+	} routes[WEIR__MAX_ROUTES];
 	size_t route_count;
 };
 
@@ -115,6 +119,9 @@ void weir__host_snapshot(struct weir__host *h, struct weir__snapshot *ret);
 void weir__host_collect(struct weir__host *h);
 /* Frames left undelivered at an output that stops are acknowledged as rejected. */
 void weir__host_set_wanted(struct weir__host *h, uint32_t topics);
+
+/* A built-in plugin's own word that it is over (tail). Host thread. */
+void weir__host_failed(struct weir_plugin *p, int err);
 
 /* What a query answered. */
 struct weir__answer {

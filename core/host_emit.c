@@ -68,8 +68,10 @@ void weir__emit_setup(struct weir__host *h)
 	for (uint32_t k = 0; k < WEIR_MAX_KINDS && (s = schema_of(h, k)); k++) {
 		h->schema_hash = hash_schema(h->schema_hash, s);
 		for (size_t t = 0; t < h->topic_count; t++)
-			if (!strcmp(h->topic_names[t], s->topic))
+			if (!strcmp(h->topic_names[t], s->topic)) {
 				h->kind_topic[k] = (uint8_t)t;
+				h->topic_static[t] = s->topic;
+			}
 	}
 }
 
@@ -91,7 +93,7 @@ static void fill_header(struct weir__host *h, size_t t, struct weir__batch *b)
 	head->seen = account.seen;
 	head->lost = weir__ledger_dropped(&account);
 	b->view.collector = h->plugin.name;
-	b->view.topic = h->topic_names[t];
+	b->view.topic = h->topic_static[t]; /* batches outlive their host */
 	b->view.source = src ? src->name : "";
 	b->view.quality = src && src->quality ? src->quality : "";
 	b->view.schemas = &h->desc->schemas;
@@ -337,13 +339,20 @@ void weir__host_attach(struct weir__host *h, struct weir__route *r, uint32_t top
 
 void weir__host_detach(struct weir__host *h, struct weir__route *r, struct weir__ledger *ret)
 {
+	uint64_t accounted;
+
 	memset(ret, 0, sizeof *ret);
 	weir__emit_flush(h);
 	for (size_t i = 0; i < h->route_count; i++) {
 		if (h->routes[i].route != r)
 			continue;
 		weir__emit_account(h, h->routes[i].topics, ret);
+		accounted = ret->seen;
 		weir__ledger_sub(ret, &h->routes[i].base);
+		/* After the source's end the kernel's count must be met: what is not
+		 * is unexplained, and shall show in the route's balance. */
+		if (h->source < 0)
+			ret->seen += weir__emit_seen(h, h->routes[i].topics) - accounted;
 		h->routes[i] = h->routes[--h->route_count];
 		break;
 	}

@@ -85,6 +85,7 @@ struct weir__host {
 	struct weir__bpf *bpf;
 	struct drain drain;
 	char topic_names[WEIR__MAX_TOPICS][32];
+	const char *topic_static[WEIR__MAX_TOPICS]; /* the plugin's own string */
 	size_t topic_count;
 	uint8_t kind_topic[WEIR_MAX_KINDS];
 	struct weir__kind_account kinds[WEIR_MAX_KINDS];

@@ -63,6 +63,10 @@ static void snapshot_topics(struct weir__host *h, struct weir__snapshot *s)
 		weir__ledger_sub(l, &h->routes[i].base);
 		l->queued = weir__emit_seen(h, h->routes[i].topics) - accounted;
 		l->seen += l->queued;
+		if (h->unexplained)
+			l->queued = 0; /* the rings are empty: it is in none */
+		/* Only this thread sends, so the route's side is of the same moment. */
+		weir__route_stats(h->routes[i].route, &s->routes[i].stats);
 	}
 }
 

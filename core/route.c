@@ -232,6 +232,12 @@ void weir__route_send(struct weir__route *r, struct weir__batch *b)
 	r->seq++;
 	if (r->policy == WEIR__DROP_OLDEST)
 		drop_oldest(r, bytes);
+	if (!r->open) { /* its output has gone: nothing will take this */
+		r->stats.crashed += count;
+		pthread_mutex_unlock(&r->lock);
+		weir__free(f);
+		return;
+	}
 	/* One batch always fits: a limit below a batch would deliver nothing. */
 	if (!f || (r->frames && r->stats.queued_bytes + bytes > r->limit)) {
 		r->stats.queue_full += count;
@@ -246,6 +252,7 @@ void weir__route_send(struct weir__route *r, struct weir__batch *b)
 	*r->wait_tail = f;
 	r->wait_tail = &f->wait_next;
 	r->stats.batches++;
+	r->stats.bytes += weir__batch_header(b)->len;
 	if (!r->sending)
 		start_send(r);
 	pthread_mutex_unlock(&r->lock);
@@ -277,18 +284,34 @@ void weir__route_ack(struct weir__frame *f, uint32_t rejected)
 	frame_free(f);
 }
 
-void weir__route_close(struct weir__route *r)
+void weir__route_lose(struct weir__frame *f)
 {
-	struct weir__frame *f, *next;
+	struct weir__route *r = f->route;
 
+	pthread_mutex_lock(&r->lock);
+	r->stats.crashed += f->count;
+	frame_unlink(r, f);
+	pthread_mutex_unlock(&r->lock);
+	frame_free(f);
+}
+
+void weir__route_halt(struct weir__route *r)
+{
 	pthread_mutex_lock(&r->lock);
 	r->open = false;
 	pthread_mutex_unlock(&r->lock);
-	/* nng 1.5.2: stop every aio, then close, or a close may crash or hang. */
 	if (r->tx_aio)
 		nng_aio_stop(r->tx_aio);
 	if (r->rx_aio)
 		nng_aio_stop(r->rx_aio);
+}
+
+void weir__route_close(struct weir__route *r)
+{
+	struct weir__frame *f, *next;
+
+	/* nng 1.5.2: stop every aio, then close, or a close may crash or hang. */
+	weir__route_halt(r);
 	if (nng_socket_id(r->tx) > 0)
 		nng_close(r->tx);
 	if (nng_socket_id(r->rx) > 0)

@@ -52,6 +52,10 @@ void weir__route_send(struct weir__route *r, struct weir__batch *b);
 bool weir__route_blocked(struct weir__route *r);
 /* The output is done with a frame: `rejected` of its records were refused. */
 void weir__route_ack(struct weir__frame *f, uint32_t rejected);
+/* The output's host is going: this frame is not delivered. Booked as crashed. */
+void weir__route_lose(struct weir__frame *f);
+/* No callback of nng's runs after this. Main thread, waits; idempotent. */
+void weir__route_halt(struct weir__route *r);
 /* End: whatever is in flight is booked as crashed. The collector has been told
  * not to send, the output not to touch frames. Main thread; waits for nng. */
 void weir__route_close(struct weir__route *r);
@@ -62,7 +66,7 @@ struct weir__route_stats {
 	uint64_t rejected, queue_full, breaker_open, crashed;
 	uint64_t queued;       /* records in flight */
 	uint64_t queued_bytes;
-	uint64_t batches;
+	uint64_t batches, bytes; /* accepted */
 	size_t limit;
 	int policy;
 	bool open;

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon's start and end.
+ *
+ * Happy path: make the loop, take the plugins in, open the control socket and the
+ * HTTP listener, start; on SIGTERM stop collectors, drain, stop outputs, print the
+ * ledger, go. Failure modes: a busy port or socket is said with what to do and the
+ * rest runs on; only without a loop or memory does it give up.
+ */
+#include "daemon.h"
+#include "log.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How often to look whether all plugins have settled: for the log and a metric. */
+#define READY_POLL_MS 5
+
+double weir__daemon_uptime(const struct weir__daemon *d)
+{
+	return (double)(uv_hrtime() - d->started_ns) / 1e9;
+}
+
+/* ---- the end ------------------------------------------------------------------------- */
+
+static void closed(void *arg)
+{
+	struct weir__daemon *d = arg;
+
+	d->closing--;
+}
+
+static void on_stopped(void *arg, bool clean)
+{
+	struct weir__daemon *d = arg;
+
+	d->clean = clean;
+	weir__sup_log_ledger(d->sup);
+	d->balanced = weir__sup_balanced(d->sup);
+	weir__log(WEIR_INFO, NULL, "stopped after %.1f s%s", weir__daemon_uptime(d),
+	          d->balanced ? "; every record is accounted for" : "; the ledger does NOT balance");
+	if (!clean) {
+		/* A thread that does not end would be waited for for ever. */
+		fflush(NULL);
+		_exit(1);
+	}
+	if (d->http) {
+		d->closing++;
+		weir__http_stop(d->http, closed, d);
+	}
+	if (d->control) {
+		d->closing++;
+		weir__control_stop(d->control, closed, d);
+	}
+	uv_close((uv_handle_t *)&d->sigterm, NULL);
+	uv_close((uv_handle_t *)&d->sigint, NULL);
+	uv_close((uv_handle_t *)&d->ready_timer, NULL);
+	weir__sup_free(d->sup);
+	d->sup = NULL;
+}
+
+static void on_signal(uv_signal_t *sig, int signum)
+{
+	struct weir__daemon *d = sig->data;
+
+	if (d->stopping) {
+		weir__log(WEIR_WARN, NULL, "second signal: going at once");
+		_exit(1);
+	}
+	d->stopping = true;
+	weir__log(WEIR_INFO, NULL, "%s: stopping", signum == SIGINT ? "interrupted" : "terminated");
+	weir__sup_stop(d->sup, weir__config_daemon(d->config)->shutdown_timeout_ns, on_stopped, d);
+}
+
+/* ---- the start ------------------------------------------------------------------------- */
+
+static void on_ready_poll(uv_timer_t *timer)
+{
+	struct weir__daemon *d = timer->data;
+	double s;
+
+	if (!weir__sup_settled(d->sup))
+		return;
+	uv_timer_stop(timer);
+	s = weir__daemon_uptime(d);
+	weir__series_set(weir__series(d->self, WEIR__SELF_START_DURATION, (const char *const[]){ NULL }), s);
+	weir__log(WEIR_INFO, NULL, "ready after %.0f ms", s * 1e3);
+	malloc_trim(0);
+}
+
+static void start_http(struct weir__daemon *d)
+{
+	const struct weir__daemon_config *c = weir__config_daemon(d->config);
+	struct weir__http_config http = { c->http_listen, c->http_tls_cert, c->http_tls_key,
+		c->http_auth_user, c->http_auth_password_file };
+	char err[400];
+
+	if (!*c->http_listen)
+		return;
+	if (weir__http_start(&d->loop, &http, weir__daemon_http, d, &d->http, err, sizeof err)) {
+		weir__log(WEIR_ERROR, NULL, "no HTTP: %s", err);
+		return;
+	}
+	weir__log(WEIR_INFO, NULL, "listening on %s (port %d)", c->http_listen, weir__http_port(d->http));
+}
+
+static void start_control(struct weir__daemon *d)
+{
+	const struct weir__daemon_config *c = weir__config_daemon(d->config);
+	char err[400];
+
+	if (!*c->control_socket)
+		return;
+	if (weir__control_start(&d->loop, c->control_socket, c->control_group, weir__daemon_control, d,
+	                        &d->control, err, sizeof err))
+		weir__log(WEIR_ERROR, NULL, "no control socket, so no `weir status`: %s", err);
+}
+
+/* Only said: nothing is kept there yet that could not be done without. */
+static void check_state_dir(const char *dir)
+{
+	if (*dir && mkdir(dir, 0750) && errno != EEXIST)
+		weir__log(WEIR_WARN, NULL, "state_dir %s: %s; nothing will be kept over a restart "
+		          "(set state_dir to a directory that can be written)", dir, strerror(errno));
+	else if (*dir && access(dir, W_OK))
+		weir__log(WEIR_WARN, NULL, "state_dir %s cannot be written: %s; nothing will be kept "
+		          "over a restart", dir, strerror(errno));
+}
+
+/* When the kernel started this process, on the clock of uv_hrtime. */
+static uint64_t process_start_ns(void)
+{
+	unsigned long long ticks = 0;
+	uint64_t now = uv_hrtime();
+	struct timespec boot;
+	char text[1024], *at;
+	FILE *f = fopen("/proc/self/stat", "re");
+	size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+
+	if (f)
+		fclose(f);
+	text[n] = 0;
+	at = strrchr(text, ')');
+	if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
+	                  "%*d %*d %*d %*d %llu", &ticks) != 1)
+		return now;
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	{
+		double age = (double)boot.tv_sec + (double)boot.tv_nsec / 1e9 -
+			(double)ticks / (double)sysconf(_SC_CLK_TCK);
+
+		return age > 0 && age < 60 ? now - (uint64_t)(age * 1e9) : now;
+	}
+}
+
+static int take_plugins(struct weir__daemon *d, struct weir__setup *setup)
+{
+	int rc;
+
+	for (size_t i = 0; i < setup->count; i++) {
+		struct weir__setup_plugin *p = &setup->plugins[i];
+
+		rc = weir__sup_add(d->sup, p->settings, p->loaded ? &p->loaded->desc : NULL,
+		                   p->refused);
+		if (rc)
+			return rc;
+		p->settings = NULL;
+	}
+	return 0;
+}
+
+static int init(struct weir__daemon *d, struct weir__setup *setup, size_t warnings)
+{
+	int rc;
+
+	d->started_ns = process_start_ns();
+	d->config = setup->config;
+	d->warnings = warnings;
+	snprintf(d->config_name, sizeof d->config_name, "%s", weir__config_file(setup->config));
+	rc = uv_loop_init(&d->loop);
+	if (rc)
+		return rc;
+	rc = weir__sup_new(&d->loop, d->config, &d->sup);
+	if (rc)
+		return rc;
+	d->self = weir__metrics_set_new("weir", &weir__self_metrics);
+	if (!d->self)
+		return -ENOMEM;
+	weir__sup_on_fresh(d->sup, weir__daemon_update_metrics, d);
+	uv_signal_init(&d->loop, &d->sigterm);
+	uv_signal_init(&d->loop, &d->sigint);
+	uv_timer_init(&d->loop, &d->ready_timer);
+	d->sigterm.data = d->sigint.data = d->ready_timer.data = d;
+	uv_signal_start(&d->sigterm, on_signal, SIGTERM);
+	uv_signal_start(&d->sigint, on_signal, SIGINT);
+	return take_plugins(d, setup);
+}
+
+int weir__daemon_run(struct weir__setup *setup, size_t warnings)
+{
+	struct weir__daemon *d = weir__zalloc(sizeof *d);
+	int rc = d ? 0 : -ENOMEM;
+
+	signal(SIGPIPE, SIG_IGN);
+	/* Few arenas and returned memory: a collector on every node is a guest. */
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+	setenv("UV_THREADPOOL_SIZE", "2", 0);
+	if (!rc)
+		rc = init(d, setup, warnings);
+	if (rc) {
+		fprintf(stderr, "weir: cannot start: %s\n", strerror(-rc));
+		return 1; /* the process ends: what was made goes with it */
+	}
+	check_state_dir(weir__config_daemon(d->config)->state_dir);
+	start_control(d);
+	start_http(d);
+	weir__sup_start(d->sup);
+	uv_timer_start(&d->ready_timer, on_ready_poll, 0, READY_POLL_MS);
+	uv_run(&d->loop, UV_RUN_DEFAULT);
+	weir__metrics_set_free(d->self);
+	uv_loop_close(&d->loop);
+	rc = d->clean && d->balanced ? 0 : 1;
+	weir__free(d);
+	return rc;
+}

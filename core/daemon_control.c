@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon's side of protocol.h: one function per request, in a table made of
+ * the list there. Main thread; answers come later where a host is asked.
+ */
+#include "daemon.h"
+#include "log.h"
+#include "mem.h"
+#include "process.h"
+#include "protocol.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A request on its way: who asked, and for what. */
+struct asked {
+	struct weir__daemon *d;
+	struct weir__control_request *req;
+	double wait_s;
+};
+
+static struct asked *ask_new(struct weir__daemon *d, struct weir__control_request *req)
+{
+	struct asked *a = weir__zalloc(sizeof *a);
+
+	if (a)
+		*a = (struct asked){ .d = d, .req = req };
+	else
+		weir__control_error(req, "try again", "the daemon is out of memory");
+	return a;
+}
+
+static const char *text_of(const json_t *body, const char *key)
+{
+	const char *s = json_string_value(json_object_get(body, key));
+
+	return s ? s : "";
+}
+
+/* ---- status ------------------------------------------------------------------------------ */
+
+static json_t *json_daemon(struct weir__daemon *d)
+{
+	struct weir__process_info info;
+	uint64_t now = uv_hrtime(), cpu;
+	json_t *o = json_object();
+	double dt;
+
+	if (weir__process_info(&info))
+		return o;
+	cpu = (uint64_t)((info.user_s + info.system_s) * 1e9);
+	dt = d->last_cpu_at_ns ? (double)(now - d->last_cpu_at_ns) / 1e9 : weir__daemon_uptime(d);
+	if (dt > 0.2) {
+		d->cpu_percent = (double)(cpu - d->last_cpu_ns) / dt / 1e7;
+		d->last_cpu_ns = cpu;
+		d->last_cpu_at_ns = now;
+	}
+	json_object_set_new(o, "cpu_percent", json_real(d->cpu_percent));
+	json_object_set_new(o, "cpu_seconds", json_real(info.user_s + info.system_s));
+	json_object_set_new(o, "rss_bytes", json_integer((json_int_t)info.resident_bytes));
+	json_object_set_new(o, "threads", json_integer((json_int_t)info.threads));
+	json_object_set_new(o, "fds", json_integer((json_int_t)info.open_fds));
+	return o;
+}
+
+static void status_refreshed(void *arg)
+{
+	struct asked *a = arg;
+	struct weir__daemon *d = a->d;
+	char names[500];
+	json_t *o = json_object();
+
+	json_object_set_new(o, "ok", json_true());
+	json_object_set_new(o, "version", json_string(WEIR_VERSION));
+	json_object_set_new(o, "pid", json_integer(getpid()));
+	json_object_set_new(o, "uptime_s", json_real(weir__daemon_uptime(d)));
+	json_object_set_new(o, "config", weir__json_text(d->config_name));
+	json_object_set_new(o, "ready", json_boolean(!weir__sup_unready(d->sup, names, sizeof names)));
+	json_object_set_new(o, "plugins", weir__sup_json_plugins(d->sup));
+	json_object_set_new(o, "routes", weir__sup_json_routes(d->sup));
+	json_object_set_new(o, "daemon", json_daemon(d));
+	weir__control_reply(a->req, o);
+	weir__free(a);
+}
+
+static void do_status(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
+{
+	struct asked *a = ask_new(d, req);
+
+	(void)body;
+	if (a)
+		weir__sup_refresh(d->sup, false, status_refreshed, a);
+}
+
+/* ---- query --------------------------------------------------------------------------------- */
+
+static void query_answered(void *arg, int err, const char *type, const char *text, size_t len)
+{
+	struct asked *a = arg;
+	json_t *o;
+
+	if (err) {
+		weir__control_error(a->req, NULL, "%.*s", (int)(len < 1000 ? len : 1000), text);
+	} else {
+		o = json_object();
+		json_object_set_new(o, "ok", json_true());
+		json_object_set_new(o, "content_type", weir__json_text(type));
+		json_object_set_new(o, "body", weir__json_text(len ? text : ""));
+		weir__control_reply(a->req, o);
+	}
+	weir__free(a);
+}
+
+static void do_query(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
+{
+	const json_t *args = json_object_get(body, "args");
+	const char *words[64]; /* more arguments than any query has */
+	struct asked *a = ask_new(d, req);
+	size_t n = 0;
+
+	if (!a)
+		return;
+	for (size_t i = 0; i < json_array_size(args) && n < 64; i++)
+		if (json_is_string(json_array_get(args, i)))
+			words[n++] = json_string_value(json_array_get(args, i));
+	weir__sup_query(d->sup, text_of(body, "plugin"), text_of(body, "query"), words, n,
+	                query_answered, a);
+}
+
+/* ---- changes -------------------------------------------------------------------------------- */
+
+static void changed(void *arg, int err, const char *state, const char *message)
+{
+	struct asked *a = arg;
+	json_t *o;
+
+	if (err) {
+		weir__control_error(a->req, err == -ENOENT ? "see `weir plugins`" : NULL, "%s", message);
+	} else {
+		o = json_object();
+		json_object_set_new(o, "ok", json_true());
+		json_object_set_new(o, "state", json_string(state));
+		json_object_set_new(o, "message", weir__json_text(message));
+		weir__control_reply(a->req, o);
+	}
+	weir__free(a);
+}
+
+/* A plugin that the configuration does not name is taken in with its defaults. */
+static void adopt(struct weir__daemon *d, const char *name)
+{
+	struct weir__diags diags = { 0 };
+	struct weir__setup_plugin p;
+
+	if (weir__sup_knows(d->sup, name) || weir__setup_one(d->config, name, &diags, &p)) {
+		weir__diags_fini(&diags);
+		return;
+	}
+	p.settings->common.enabled = false; /* the change enables it */
+	if (!p.loaded || weir__sup_add(d->sup, p.settings, &p.loaded->desc, p.refused))
+		weir__settings_free(p.settings);
+	weir__diags_fini(&diags);
+}
+
+static void change(struct weir__daemon *d, struct weir__control_request *req, const json_t *body,
+                   enum weir__sup_verb verb)
+{
+	struct asked *a = ask_new(d, req);
+	const char *plugin = text_of(body, "plugin");
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+
+	if (!a)
+		return;
+	weir__control_peer(req, &uid, &gid, &pid);
+	weir__log(WEIR_INFO, plugin, "%s asked for by uid %u, pid %d",
+	          verb == WEIR__ENABLE ? "enable" : verb == WEIR__DISABLE ? "disable" : "restart",
+	          (unsigned)uid, (int)pid);
+	if (verb == WEIR__ENABLE)
+		adopt(d, plugin);
+	weir__sup_change(d->sup, verb, plugin, json_number_value(json_object_get(body, "for_s")),
+	                 changed, a);
+}
+
+static void do_enable(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
+{
+	change(d, req, body, WEIR__ENABLE);
+}
+static void do_disable(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
+{
+	change(d, req, body, WEIR__DISABLE);
+}
+static void do_restart(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
+{
+	change(d, req, body, WEIR__RESTART);
+}
+
+/* ---- tail, config ----------------------------------------------------------------------------- */
+
+static void do_tail(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
+{
+	const json_t *topics = json_object_get(body, "topics");
+	bool json = strcmp(text_of(body, "format"), "text") != 0;
+	int fd = weir__control_take_fd(req);
+
+	if (fd < 0)
+		return;
+	if (weir__tail_add(d->sup, fd, topics, json)) {
+		weir__log(WEIR_WARN, NULL, "no memory for a tail");
+		close(fd);
+	}
+}
+
+static void do_config(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
+{
+	json_t *o = json_object();
+
+	(void)body;
+	json_object_set_new(o, "ok", json_true());
+	json_object_set_new(o, "config", weir__json_text(d->config_name));
+	weir__control_reply(req, o);
+}
+
+void weir__daemon_control(void *arg, struct weir__control_request *req, const json_t *body)
+{
+	static const struct {
+		const char *name;
+		void (*run)(struct weir__daemon *, struct weir__control_request *, const json_t *);
+	} requests[] = {
+#define X(name, change) { #name, do_##name },
+		WEIR__REQUESTS(X)
+#undef X
+	};
+	struct weir__daemon *d = arg;
+	const char *cmd = text_of(body, "cmd");
+
+	for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+		if (strcmp(requests[i].name, cmd))
+			continue;
+		if (d->stopping) {
+			weir__control_error(req, NULL, "weir is stopping");
+			return;
+		}
+		d->control_ok++;
+		requests[i].run(d, req, body);
+		return;
+	}
+	d->control_error++;
+	weir__control_error(req, "this daemon may be older than the command",
+	                    "unknown request \"%.40s\"", cmd);
+}

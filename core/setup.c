@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Configuration and plugins together: the common part of a section says where the
+ * library is, the library's descriptor says what the section may hold.
+ */
+#include "setup.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int locate(struct weir__config *c, const struct weir__common_config *common, const char *name,
+                  char *path, size_t size)
+{
+	if (common->path && *common->path) {
+		snprintf(path, size, "%s", common->path);
+		return 0;
+	}
+	return weir__find_plugin(&weir__config_daemon(c)->plugin_dirs, name, path, size);
+}
+
+/* Settings of a plugin without a descriptor: its name and the common part. */
+static struct weir__settings *bare_settings(const char *name, const struct weir__common_config *common)
+{
+	struct weir__settings *s = weir__zalloc(sizeof *s);
+
+	if (!s)
+		return NULL;
+	s->name = weir__strdup(name);
+	s->common.enabled = common->enabled;
+	if (!s->name) {
+		weir__free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static int refuse(struct weir__config *c, const char *name, const struct weir__common_config *common,
+                  struct weir__diags *diags, struct weir__setup_plugin *ret)
+{
+	weir__config_warning(c, name, diags, "the others run without it", ret->refused);
+	weir__config_skip(c, name);
+	ret->settings = bare_settings(name, common);
+	return ret->settings ? 0 : -ENOMEM;
+}
+
+int weir__setup_one(struct weir__config *c, const char *name, struct weir__diags *diags,
+                    struct weir__setup_plugin *ret)
+{
+	struct weir__common_config common;
+	struct weir__loaded *loaded = NULL;
+	char path[4096], why[400];
+	int rc, refusal;
+
+	memset(ret, 0, sizeof *ret);
+	rc = weir__config_common(c, name, diags, &common);
+	if (rc)
+		return rc;
+	if (locate(c, &common, name, path, sizeof path)) {
+		snprintf(ret->refused, sizeof ret->refused, "not-found: no %s.so in the plugin "
+		         "directories; install it, or set plugins.%s.path", name, name);
+	} else if (weir__load(path, name, &loaded, &refusal, why, sizeof why)) {
+		snprintf(ret->refused, sizeof ret->refused, "%.400s", why);
+		loaded = NULL;
+	}
+	if (!loaded) {
+		rc = refuse(c, name, &common, diags, ret);
+	} else {
+		ret->loaded = loaded;
+		rc = weir__config_bind(c, name, &loaded->desc, diags, &ret->settings);
+	}
+	weir__common_fini(&common);
+	return rc;
+}
+
+int weir__setup_load(const char *path, struct weir__diags *diags, struct weir__setup *ret)
+{
+	const char *const *names;
+	size_t n = 0;
+	int rc;
+
+	memset(ret, 0, sizeof *ret);
+	rc = weir__config_open(path, diags, &ret->config);
+	if (rc)
+		return rc;
+	names = weir__config_plugins(ret->config);
+	while (names[n])
+		n++;
+	ret->plugins = weir__zalloc((n + 1) * sizeof *ret->plugins);
+	if (!ret->plugins) {
+		weir__setup_fini(ret);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < n; i++) {
+		rc = weir__setup_one(ret->config, names[i], diags, &ret->plugins[ret->count]);
+		if (!rc)
+			ret->count++;
+		else if (rc == -ENOMEM)
+			break;
+	}
+	if (rc != -ENOMEM)
+		weir__config_finish(ret->config, diags);
+	if (rc == -ENOMEM || diags->errors || diags->oom) {
+		weir__setup_fini(ret);
+		return rc == -ENOMEM ? rc : -EINVAL;
+	}
+	return 0;
+}
+
+void weir__setup_fini(struct weir__setup *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		weir__settings_free(s->plugins[i].settings);
+	weir__free(s->plugins);
+	weir__config_free(s->config);
+	memset(s, 0, sizeof *s);
+}

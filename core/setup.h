@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a configuration file to plugins that can be started: `weir run` and `weir
+ * config check` go the same way. Main thread.
+ */
+#ifndef WEIR_CORE_SETUP_H
+#define WEIR_CORE_SETUP_H
+
+#include "config.h"
+#include "loader.h"
+
+struct weir__setup_plugin {
+	struct weir__settings *settings;   /* owned; always there */
+	const struct weir__loaded *loaded; /* NULL: refused. Lives for ever */
+	char refused[512];
+};
+
+struct weir__setup {
+	struct weir__config *config;
+	struct weir__setup_plugin *plugins;
+	size_t count;
+};
+
+/* 0; -EINVAL: the configuration is wrong, all of it is in diags. A plugin whose
+ * library is missing or refused is no error: it is taken in as refused, with a
+ * warning, and everything else runs. */
+int weir__setup_load(const char *path, struct weir__diags *diags, struct weir__setup *ret);
+/* One plugin that the configuration does not name, with its defaults. */
+int weir__setup_one(struct weir__config *config, const char *name, struct weir__diags *diags,
+                    struct weir__setup_plugin *ret);
+/* Frees what is left in it: take settings out by setting them NULL. */
+void weir__setup_fini(struct weir__setup *s);
+
+#endif

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The supervisor itself: taking plugins in, refreshing what is known of them, and
+ * its end. Main thread.
+ */
+#include "sup_priv.h"
+#include "log.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A host that does not answer in time is shown with what it said last. */
+#define REFRESH_TIMEOUT_MS 300
+/* Rates are over the last 5 to 10 s; one wake in 5 s is all it costs. */
+#define SAMPLE_MS 5000
+
+/* ---- a plugin failed while running: posted from its thread --------------------------- */
+
+struct failed_note {
+	struct weir__supervisor *s;
+	int err;
+};
+
+static void note_failed(struct weir__host *h, void *arg)
+{
+	struct failed_note *n = arg;
+	struct sup_plugin *p = weir__sup_of_host(n->s, h);
+
+	if (p && p->state == WEIR__RUNNING) {
+		snprintf(p->reason, sizeof p->reason, "%s", weir__host_reason(h));
+		p->start_rc = n->err;
+		p->failures++;
+		if (p->transient) {
+			p->enabled = false;
+		} else {
+			weir__log(WEIR_WARN, p->name, "%s; stopping it", p->reason);
+			p->restart = true;
+			weir__sup_reconcile(n->s);
+			p->restart = false; /* after its stop it waits for the retry */
+		}
+		weir__sup_reconcile(n->s);
+	}
+	weir__free(n);
+}
+
+static void on_failed(void *arg, struct weir__host *h, int err)
+{
+	struct failed_note *n = weir__zalloc(sizeof *n);
+
+	if (!n)
+		return; /* it will fail again */
+	*n = (struct failed_note){ arg, err };
+	if (weir__host_call(h, NULL, note_failed, n))
+		weir__free(n);
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static void on_sample(uv_timer_t *timer)
+{
+	weir__sup_sample(timer->data);
+}
+
+int weir__sup_new(uv_loop_t *loop, struct weir__config *cfg, struct weir__supervisor **ret)
+{
+	struct weir__supervisor *s = weir__zalloc(sizeof *s);
+
+	if (!s)
+		return -ENOMEM;
+	s->loop = loop;
+	s->config = cfg;
+	s->plugins_tail = &s->plugins;
+	s->routes_tail = &s->routes;
+	s->events.arg = s;
+	s->events.failed = on_failed;
+	uv_timer_init(loop, &s->stop_timer);
+	uv_timer_init(loop, &s->sample_timer);
+	s->stop_timer.data = s->sample_timer.data = s;
+	uv_timer_start(&s->sample_timer, on_sample, SAMPLE_MS, SAMPLE_MS);
+	weir__sup_ask_setup(s);
+	*ret = s;
+	return 0;
+}
+
+int weir__sup_add(struct weir__supervisor *s, struct weir__settings *settings,
+                  const struct weir_plugin_desc *desc, const char *refused)
+{
+	struct sup_plugin *p = weir__zalloc(sizeof *p);
+
+	if (!p)
+		return -ENOMEM;
+	p->sup = s;
+	p->settings = settings;
+	p->desc = desc;
+	p->name = settings->name;
+	p->enabled = settings->common.enabled;
+	p->source = p->last_source = -1;
+	snprintf(p->reason, sizeof p->reason, "%s", refused ? refused : "");
+	uv_timer_init(s->loop, &p->timer);
+	uv_timer_init(s->loop, &p->for_timer);
+	p->timer.data = p->for_timer.data = p;
+	*s->plugins_tail = p;
+	s->plugins_tail = &p->next;
+	if (s->started)
+		weir__sup_reconcile(s);
+	return 0;
+}
+
+int weir__sup_add_transient(struct weir__supervisor *s, const struct weir_plugin_desc *desc,
+                            struct weir__settings *settings)
+{
+	int rc;
+
+	bool started = s->started;
+
+	s->started = false; /* mark it before it starts */
+	rc = weir__sup_add(s, settings, desc, NULL);
+	s->started = started;
+	if (rc)
+		return rc;
+	for (struct sup_plugin *p = s->plugins; p; p = p->next)
+		if (p->settings == settings)
+			p->transient = true;
+	weir__sup_reconcile(s);
+	return 0;
+}
+
+static void free_plugin_handle(uv_handle_t *handle)
+{
+	struct sup_plugin *p = handle->data;
+
+	if (--p->handles)
+		return;
+	weir__settings_free(p->settings);
+	weir__free(p);
+}
+
+static void free_plugin(struct sup_plugin *p)
+{
+	p->handles = 2;
+	uv_close((uv_handle_t *)&p->for_timer, free_plugin_handle);
+	uv_close((uv_handle_t *)&p->timer, free_plugin_handle);
+}
+
+static void free_supervisor(uv_handle_t *handle)
+{
+	struct weir__supervisor *s = handle->data;
+
+	if (!--s->handles)
+		weir__free(s);
+}
+
+void weir__sup_free(struct weir__supervisor *s)
+{
+	struct sup_plugin *p, *next;
+	struct sup_route *r, *after;
+
+	if (!s)
+		return;
+	for (r = s->routes; r; r = after) {
+		after = r->next;
+		weir__route_free(r->route);
+		weir__free(r);
+	}
+	for (p = s->plugins; p; p = next) {
+		next = p->next;
+		free_plugin(p);
+	}
+	weir__sup_ask_close(s);
+	s->handles = 3;
+	uv_close((uv_handle_t *)&s->ask_async, free_supervisor);
+	uv_close((uv_handle_t *)&s->sample_timer, free_supervisor);
+	uv_close((uv_handle_t *)&s->stop_timer, free_supervisor);
+}
+
+/* Clients' outputs that are over leave the list. */
+static void sweep(struct weir__supervisor *s)
+{
+	struct sup_plugin **at = &s->plugins, *p;
+
+	while ((p = *at)) {
+		if (!p->gone || p->host) {
+			at = &p->next;
+			continue;
+		}
+		*at = p->next;
+		free_plugin(p);
+	}
+	s->plugins_tail = at;
+}
+
+/* ---- refresh ---------------------------------------------------------------------------------- */
+
+struct refresh {
+	struct weir__supervisor *s;
+	uv_timer_t timer;
+	unsigned refs, waiting;
+	bool collect;
+	void (*cb)(void *);
+	void *arg;
+};
+
+struct one_refresh {
+	struct refresh *r;
+	struct weir__snapshot snap;
+};
+
+static void refresh_unref(uv_handle_t *handle)
+{
+	struct refresh *r = handle->data;
+
+	if (!--r->refs)
+		weir__free(r);
+}
+
+/* All have answered, or the time is over: whichever comes first. */
+static void refresh_finish(struct refresh *r)
+{
+	void (*cb)(void *) = r->cb;
+
+	if (!cb)
+		return;
+	r->cb = NULL;
+	uv_close((uv_handle_t *)&r->timer, refresh_unref);
+	if (r->collect && r->s->fresh)
+		r->s->fresh(r->s->fresh_arg);
+	cb(r->arg);
+}
+
+static void on_refresh_timeout(uv_timer_t *timer)
+{
+	refresh_finish(timer->data);
+}
+
+void weir__sup_on_fresh(struct weir__supervisor *s, void (*fresh)(void *arg), void *arg)
+{
+	s->fresh = fresh;
+	s->fresh_arg = arg;
+}
+
+static void call_snapshot(struct weir__host *h, void *arg)
+{
+	struct one_refresh *one = arg;
+
+	if (one->r->collect)
+		weir__host_collect(h);
+	weir__host_snapshot(h, &one->snap);
+}
+
+static void keep_snapshot(struct sup_plugin *p, const struct weir__snapshot *snap)
+{
+	p->snap = *snap;
+	p->snapped = true;
+	for (size_t i = 0; i < snap->route_count; i++)
+		for (struct sup_route *r = p->sup->routes; r; r = r->next)
+			if (r->route == snap->routes[i].route && r->attached) {
+				r->live = snap->routes[i].source;
+				r->live_stats = snap->routes[i].stats;
+				r->live_valid = true;
+			}
+	weir__sup_rates(p);
+}
+
+static void snapshot_done(struct weir__host *h, void *arg)
+{
+	struct one_refresh *one = arg;
+	struct refresh *r = one->r;
+	struct sup_plugin *p = weir__sup_of_host(r->s, h);
+
+	if (p)
+		keep_snapshot(p, &one->snap);
+	if (!--r->waiting)
+		refresh_finish(r);
+	if (!--r->refs)
+		weir__free(r);
+	weir__free(one);
+}
+
+void weir__sup_refresh(struct weir__supervisor *s, bool collect, void (*cb)(void *arg), void *arg)
+{
+	struct refresh *r = weir__zalloc(sizeof *r);
+
+	sweep(s);
+	if (!r) {
+		cb(arg);
+		return;
+	}
+	*r = (struct refresh){ .s = s, .refs = 1, .waiting = 1, .collect = collect, .cb = cb, .arg = arg };
+	uv_timer_init(s->loop, &r->timer);
+	r->timer.data = r;
+	for (struct sup_plugin *p = s->plugins; p; p = p->next) {
+		struct one_refresh *one = p->state == WEIR__RUNNING ? weir__zalloc(sizeof *one) : NULL;
+
+		if (!one)
+			continue;
+		one->r = r;
+		if (weir__host_call(p->host, call_snapshot, snapshot_done, one)) {
+			weir__free(one);
+			continue;
+		}
+		r->refs++;
+		r->waiting++;
+	}
+	uv_timer_start(&r->timer, on_refresh_timeout, REFRESH_TIMEOUT_MS, 0);
+	if (!--r->waiting)
+		refresh_finish(r);
+}

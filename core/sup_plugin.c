@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting, stopping, falling back. Everything goes through reconcile(): it looks
+ * at what each plugin should be doing and takes the next step, and is called
+ * whenever something has changed. A step that needs a host is a call; its end
+ * comes back here. Main thread.
+ *
+ *   start:  host_new -> call(init, start, source) -> routes opened
+ *   stop:   DETACH (collector: stop and drain; output: its collectors let go)
+ *           -> DRAIN (queues empty, or the deadline) -> END (fini) -> host freed
+ */
+#include "sup_priv.h"
+#include "bpf_kernel.h"
+#include "log.h"
+#include "mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+
+static void begin_stop(struct sup_plugin *p);
+
+struct sup_plugin *weir__sup_find(struct weir__supervisor *s, const char *name)
+{
+	for (struct sup_plugin *p = s->plugins; p; p = p->next)
+		if (!p->gone && !strcmp(p->name, name))
+			return p;
+	return NULL;
+}
+
+bool weir__sup_knows(struct weir__supervisor *s, const char *name)
+{
+	return weir__sup_find(s, name);
+}
+
+struct sup_plugin *weir__sup_of_host(struct weir__supervisor *s, const struct weir__host *h)
+{
+	for (struct sup_plugin *p = s->plugins; p; p = p->next)
+		if (p->host == h)
+			return p;
+	return NULL;
+}
+
+bool weir__sup_is_fallback(const struct sup_plugin *p)
+{
+	return p->desc && p->desc->fallback_for && *p->desc->fallback_for;
+}
+
+static bool in_list(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *at = list; at && (at = strstr(at, word)); at += n)
+		if ((at == list || at[-1] == ' ') && (at[n] == ' ' || !at[n]))
+			return true;
+	return false;
+}
+
+bool weir__sup_provides(const struct sup_plugin *p, const char *topic)
+{
+	return p->desc && p->desc->kind == WEIR_COLLECTOR && p->desc->topics &&
+	       in_list(p->desc->topics, topic);
+}
+
+/* ---- fallback --------------------------------------------------------------------- */
+
+/* Does a collector that is no stand-in have this topic, or is it about to? */
+static bool topic_served(struct weir__supervisor *s, const char *topic)
+{
+	for (struct sup_plugin *p = s->plugins; p; p = p->next)
+		if (!weir__sup_is_fallback(p) && weir__sup_provides(p, topic) &&
+		    (p->state == WEIR__RUNNING || p->state == WEIR__STARTING ||
+		     (p->state == WEIR__STOPPING && p->restart)))
+			return true;
+	return false;
+}
+
+/* Which topics of its own list a stand-in should serve now. */
+static uint32_t wanted_topics(struct sup_plugin *p)
+{
+	const char *at = p->desc->topics ? p->desc->topics : "";
+	bool always = p->settings->common.fallback == WEIR__FALLBACK_ALWAYS;
+	uint32_t mask = 0;
+
+	for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
+		size_t n = strcspn(at, " ");
+		char topic[32];
+
+		snprintf(topic, sizeof topic, "%.*s", (int)n, at);
+		if (always || (in_list(p->desc->fallback_for, topic) && !topic_served(p->sup, topic)))
+			mask |= 1u << bit;
+		at += n + (at[n] == ' ');
+	}
+	return mask;
+}
+
+static bool should_run(struct sup_plugin *p)
+{
+	if (!p->enabled || !p->desc || p->gone || p->sup->stopping)
+		return false;
+	return !weir__sup_is_fallback(p) || p->wanted;
+}
+
+static void call_set_wanted(struct weir__host *h, void *arg)
+{
+	weir__host_set_wanted(h, (uint32_t)(uintptr_t)arg);
+}
+
+static void update_wanted(struct sup_plugin *p)
+{
+	uint32_t mask;
+
+	if (!weir__sup_is_fallback(p))
+		return;
+	mask = wanted_topics(p);
+	if (mask != p->wanted && p->state == WEIR__RUNNING)
+		weir__host_call(p->host, call_set_wanted, NULL, (void *)(uintptr_t)mask);
+	p->wanted = mask;
+}
+
+/* ---- those who wait for a change ----------------------------------------------------- */
+
+static void answer_waiters(struct sup_plugin *p, int err, const char *message)
+{
+	struct waiter *w = p->waiters, *next;
+
+	p->waiters = NULL;
+	for (; w; w = next) {
+		next = w->next;
+		w->done(w->arg, err, weir__state_name(p->state), message);
+		weir__free(w);
+	}
+}
+
+static void settle(struct sup_plugin *p)
+{
+	char text[700];
+
+	if (p->state == WEIR__STARTING || p->state == WEIR__STOPPING)
+		return;
+	if (p->state == WEIR__FAILED || p->state == WEIR__REFUSED) {
+		snprintf(text, sizeof text, "%s: %s", p->name, p->reason);
+		answer_waiters(p, p->start_rc ? p->start_rc : -EIO, text);
+		return;
+	}
+	snprintf(text, sizeof text, "%s is %s%s%s", p->name, weir__state_name(p->state),
+	         p->state == WEIR__STANDBY ? ": the topics it stands in for are served" : "",
+	         p->for_until_ns ? ", for a limited time" : "");
+	answer_waiters(p, 0, text);
+}
+
+/* ---- start ---------------------------------------------------------------------------- */
+
+static void on_retry(uv_timer_t *timer)
+{
+	struct sup_plugin *p = timer->data;
+
+	if (p->state == WEIR__FAILED && p->enabled) {
+		p->restart = true;
+		weir__sup_reconcile(p->sup);
+	}
+}
+
+static uint64_t probe_ms(struct weir__supervisor *s)
+{
+	uint64_t ns = s->config ? weir__config_daemon(s->config)->probe_interval_ns : 30000000000u;
+
+	return ns / 1000000 ? ns / 1000000 : 1;
+}
+
+static void free_host(struct sup_plugin *p)
+{
+	struct weir__host *h = p->host;
+
+	p->cpu_before_ns += weir__host_cpu_ns(h);
+	p->host = NULL; /* ends of calls that come now are nobody's */
+	weir__host_free(h);
+	weir__metrics_set_free(p->metrics);
+	p->metrics = NULL;
+	p->since_ns = 0;
+}
+
+static void copy_reasons(struct sup_plugin *p)
+{
+	p->source = weir__host_source(p->host);
+	for (size_t i = 0; i < 8; i++)
+		snprintf(p->source_reasons[i], sizeof p->source_reasons[i], "%s",
+		         weir__host_source_reason(p->host, i));
+	snprintf(p->reason, sizeof p->reason, "%s", weir__host_reason(p->host));
+}
+
+static void fail(struct sup_plugin *p, int rc)
+{
+	char why[700];
+
+	p->failures++;
+	p->start_rc = rc;
+	if (!p->reason[0])
+		snprintf(p->reason, sizeof p->reason, "%s", strerror(-rc));
+	snprintf(why, sizeof why, "%s; next try in %llu s", p->reason,
+	         (unsigned long long)(probe_ms(p->sup) / 1000));
+	weir__state_move(&p->state, WEIR__FAILED, p->name, why);
+	uv_timer_start(&p->timer, on_retry, probe_ms(p->sup), 0);
+}
+
+static void call_start(struct weir__host *h, void *arg)
+{
+	struct sup_plugin *p = arg;
+
+	weir__host_set_wanted(h, p->wanted);
+	p->start_rc = weir__host_start(h); /* read by main only after this call */
+	if (p->start_rc)
+		weir__host_fini(h);
+}
+
+/* While nobody starts, the kernel's parsed BTF and libbpf's heap are not needed. */
+static void release_start_memory(struct weir__supervisor *s)
+{
+	for (struct sup_plugin *p = s->plugins; p; p = p->next)
+		if (p->state == WEIR__STARTING)
+			return;
+	weir__kernel_btf_release();
+	malloc_trim(0);
+}
+
+static void start_done(struct weir__host *h, void *arg)
+{
+	struct sup_plugin *p = arg;
+	char why[600];
+
+	copy_reasons(p);
+	if (p->start_rc) {
+		(void)h;
+		free_host(p);
+		fail(p, p->start_rc);
+	} else {
+		const struct weir_source *src = p->source < 0 ? NULL
+			: weir_table_row(&p->desc->sources, (uint32_t)p->source);
+
+		p->since_ns = uv_hrtime();
+		if (p->last_source >= 0 && p->source != p->last_source)
+			p->source_changes++;
+		p->last_source = p->source;
+		snprintf(why, sizeof why, "%s%s%s%s", src ? "source " : "", src ? src->name : "",
+		         p->reason[0] ? "; passed over " : "", p->reason);
+		weir__state_move(&p->state, WEIR__RUNNING, p->name, why);
+		weir__sup_open_routes(p);
+	}
+	release_start_memory(p->sup);
+	weir__sup_reconcile(p->sup);
+}
+
+static void begin_start(struct sup_plugin *p)
+{
+	int rc;
+
+	uv_timer_stop(&p->timer);
+	p->restart = false;
+	p->reason[0] = 0;
+	p->start_rc = 0;
+	p->snapped = false;
+	memset(p->samples, 0, sizeof p->samples);
+	weir__state_move(&p->state, WEIR__STARTING, p->name, "");
+	if (p->starts++)
+		p->restarts++;
+	p->metrics = weir__metrics_set_new(p->name, &p->desc->metrics);
+	rc = p->metrics ? weir__host_new(p->sup->loop, p->desc, p->settings, p->metrics,
+	                                 &p->sup->events, &p->host) : -ENOMEM;
+	if (!rc)
+		rc = weir__host_call(p->host, call_start, start_done, p);
+	if (rc) {
+		weir__metrics_set_free(p->metrics);
+		p->metrics = NULL;
+		fail(p, rc);
+	}
+}
+
+/* ---- stop -------------------------------------------------------------------------------- */
+
+static void after_stop(struct sup_plugin *p)
+{
+	enum weir__state next = p->enabled ? WEIR__STANDBY : WEIR__DISABLED;
+
+	p->phase = STOP_NONE;
+	if (p->transient) {
+		p->gone = true;
+		next = WEIR__DISABLED;
+	} else if (p->start_rc < 0 && p->enabled && !p->restart) {
+		fail(p, p->start_rc); /* failed while running */
+		weir__sup_reconcile(p->sup);
+		return;
+	} else if (p->enabled && !weir__sup_is_fallback(p)) {
+		next = WEIR__DISABLED; /* and from there on to a start */
+	}
+	weir__state_move(&p->state, next, p->name, "");
+	weir__sup_reconcile(p->sup);
+}
+
+static void call_end(struct weir__host *h, void *arg)
+{
+	(void)arg;
+	weir__host_fini(h); /* stops first, if it has not */
+}
+
+static void end_done(struct weir__host *h, void *arg)
+{
+	struct sup_plugin *p = arg;
+
+	(void)h;
+	weir__sup_halt_routes(p);
+	free_host(p);
+	weir__sup_close_routes(p);
+	after_stop(p);
+}
+
+static void end_stop(struct sup_plugin *p)
+{
+	uv_timer_stop(&p->timer);
+	p->phase = STOP_END;
+	weir__host_call(p->host, call_end, end_done, p);
+}
+
+static void on_drain(uv_timer_t *timer)
+{
+	struct sup_plugin *p = timer->data;
+	uint64_t left = weir__sup_queued(p);
+
+	if (left && uv_hrtime() < p->drain_until_ns)
+		return;
+	if (left)
+		weir__log(WEIR_WARN, p->name, "%llu records were not delivered within the "
+		          "shutdown_timeout: booked as crashed", (unsigned long long)left);
+	end_stop(p);
+}
+
+static void detached_from_all(struct sup_plugin *p)
+{
+	p->phase = STOP_DRAIN;
+	uv_timer_start(&p->timer, on_drain, 0, 2);
+}
+
+static void call_stop_collector(struct weir__host *h, void *arg)
+{
+	weir__host_stop(h);
+	weir__sup_detach_run(h, arg);
+}
+
+static void collector_stopped(struct weir__host *h, void *arg)
+{
+	struct detached *d = arg;
+	struct sup_plugin *p = d->p;
+
+	(void)h;
+	weir__sup_detach_done(d);
+	detached_from_all(p);
+}
+
+static void begin_stop(struct sup_plugin *p)
+{
+	uint64_t timeout = p->sup->config
+		? weir__config_daemon(p->sup->config)->shutdown_timeout_ns : 5000000000u;
+	struct detached *d;
+
+	weir__state_move(&p->state, WEIR__STOPPING, p->name, "");
+	p->phase = STOP_DETACH;
+	p->drain_until_ns = uv_hrtime() + timeout;
+	if (p->desc->kind != WEIR_COLLECTOR) {
+		weir__sup_detach_output(p, detached_from_all);
+		return;
+	}
+	d = weir__sup_detach_prepare(p);
+	if (d)
+		weir__host_call(p->host, call_stop_collector, collector_stopped, d);
+	else
+		end_stop(p); /* no memory even for that: end without the drain */
+}
+
+/* ---- reconcile -------------------------------------------------------------------------------- */
+
+static void reconcile_one(struct sup_plugin *p)
+{
+	bool run = should_run(p);
+
+	switch (p->state) {
+	case WEIR__DISABLED:
+		if (p->gone || !p->enabled)
+			break;
+		if (!p->desc)
+			weir__state_move(&p->state, WEIR__REFUSED, p->name, p->reason);
+		else if (run)
+			begin_start(p);
+		else if (weir__sup_is_fallback(p) && !p->sup->stopping)
+			weir__state_move(&p->state, WEIR__STANDBY, p->name, "");
+		break;
+	case WEIR__STANDBY:
+		if (run)
+			begin_start(p);
+		else if (!p->enabled)
+			weir__state_move(&p->state, WEIR__DISABLED, p->name, "");
+		break;
+	case WEIR__FAILED:
+		if (!p->enabled)
+			weir__state_move(&p->state, WEIR__DISABLED, p->name, "");
+		else if (run && p->restart)
+			begin_start(p);
+		else if (!run && weir__sup_is_fallback(p) && !p->sup->stopping)
+			weir__state_move(&p->state, WEIR__STANDBY, p->name, "");
+		break;
+	case WEIR__REFUSED:
+		if (!p->enabled)
+			weir__state_move(&p->state, WEIR__DISABLED, p->name, "");
+		break;
+	case WEIR__RUNNING:
+		if (!run || p->restart)
+			begin_stop(p);
+		break;
+	case WEIR__STARTING:
+	case WEIR__STOPPING:
+	case WEIR__STATE_COUNT:
+		break;
+	}
+	settle(p);
+}
+
+/* The stop of the whole is done when collectors have gone, then all others. */
+static void check_stopped(struct weir__supervisor *s)
+{
+	bool collectors = false, others = false;
+	void (*stopped)(void *, bool) = s->stopped;
+
+	for (struct sup_plugin *p = s->plugins; p; p = p->next) {
+		if (!p->host)
+			continue;
+		if (p->desc->kind == WEIR_COLLECTOR)
+			collectors = true;
+		else
+			others = true;
+	}
+	if (collectors || !stopped)
+		return;
+	if (!s->outputs_stopping) {
+		s->outputs_stopping = true;
+		weir__sup_reconcile(s);
+		return;
+	}
+	if (others)
+		return;
+	s->stopped = NULL;
+	uv_timer_stop(&s->stop_timer);
+	stopped(s->stopped_arg, true);
+}
+
+void weir__sup_reconcile(struct weir__supervisor *s)
+{
+	if (!s->started)
+		return;
+	/* Outputs first, so that a collector's first record has somewhere to go;
+	 * stand-ins last, when it is known who serves what. */
+	for (int pass = 0; pass < 3; pass++)
+		for (struct sup_plugin *p = s->plugins; p; p = p->next) {
+			int kind = p->desc && p->desc->kind == WEIR_COLLECTOR
+				? 1 + weir__sup_is_fallback(p) : 0;
+
+			if (kind != pass)
+				continue;
+			if (s->stopping && kind == 0 && !s->outputs_stopping && !p->gone && !p->transient)
+				continue;
+			if (p->desc)
+				update_wanted(p);
+			reconcile_one(p);
+		}
+	if (s->stopping)
+		check_stopped(s);
+}
+
+/* ---- changes from outside ------------------------------------------------------------------------ */
+
+static void on_for_end(uv_timer_t *timer)
+{
+	struct sup_plugin *p = timer->data;
+
+	p->for_until_ns = 0;
+	p->enabled = !p->enabled;
+	weir__log(WEIR_INFO, p->name, "the time of --for is over: %s again",
+	          p->enabled ? "enabled" : "disabled");
+	weir__sup_reconcile(p->sup);
+}
+
+void weir__sup_change(struct weir__supervisor *s, enum weir__sup_verb verb, const char *plugin,
+                      double for_s, weir__sup_done done, void *arg)
+{
+	struct sup_plugin *p = weir__sup_find(s, plugin);
+	struct waiter *w = p ? weir__zalloc(sizeof *w) : NULL;
+	bool enabled = verb != WEIR__DISABLE;
+	char text[300];
+
+	if (!w) {
+		snprintf(text, sizeof text, p ? "out of memory" : "there is no plugin \"%.64s\"", plugin);
+		done(arg, p ? -ENOMEM : -ENOENT, "", text);
+		return;
+	}
+	if (verb == WEIR__RESTART && !p->enabled) {
+		snprintf(text, sizeof text, "%s is disabled; use `weir enable %s`", plugin, plugin);
+		done(arg, -EINVAL, weir__state_name(p->state), text);
+		weir__free(w);
+		return;
+	}
+	w->done = done;
+	w->arg = arg;
+	w->next = p->waiters;
+	p->waiters = w;
+	uv_timer_stop(&p->for_timer);
+	p->for_until_ns = 0;
+	if (for_s > 0 && enabled != p->enabled) {
+		p->for_until_ns = uv_hrtime() + (uint64_t)(for_s * 1e9);
+		uv_timer_start(&p->for_timer, on_for_end, (uint64_t)(for_s * 1000), 0);
+	}
+	if (verb == WEIR__RESTART || (enabled && p->state == WEIR__FAILED))
+		p->restart = true;
+	p->enabled = enabled;
+	weir__sup_reconcile(s);
+}
+
+void weir__sup_start(struct weir__supervisor *s)
+{
+	s->started = true;
+	weir__sup_reconcile(s);
+}
+
+static void on_stop_deadline(uv_timer_t *timer)
+{
+	struct weir__supervisor *s = timer->data;
+	void (*stopped)(void *, bool) = s->stopped;
+
+	for (struct sup_plugin *p = s->plugins; p; p = p->next)
+		if (p->host)
+			weir__log(WEIR_ERROR, p->name, "did not end within the deadline: its "
+			          "thread does not answer");
+	s->stopped = NULL;
+	if (stopped)
+		stopped(s->stopped_arg, false);
+}
+
+void weir__sup_stop(struct weir__supervisor *s, uint64_t timeout_ns,
+                    void (*done)(void *arg, bool clean), void *arg)
+{
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	s->stopped = done;
+	s->stopped_arg = arg;
+	/* Collectors and outputs each have the timeout for their queues. */
+	uv_timer_start(&s->stop_timer, on_stop_deadline, 2 * timeout_ns / 1000000 + 1000, 0);
+	weir__sup_reconcile(s);
+}
+
+bool weir__sup_settled(const struct weir__supervisor *s)
+{
+	for (struct sup_plugin *p = s->plugins; p; p = p->next)
+		if (p->state == WEIR__STARTING)
+			return false;
+	return s->started;
+}

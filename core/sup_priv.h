@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The supervisor from inside: shared by the sup_*.c files only. */
+#ifndef WEIR_CORE_SUP_PRIV_H
+#define WEIR_CORE_SUP_PRIV_H
+
+#include "supervisor.h"
+
+struct sup_plugin;
+
+/* One collector to one output. Lives as long as both are known; closed and opened
+ * as they stop and start, its counters go on. */
+struct sup_route {
+	struct sup_route *next;
+	struct sup_plugin *from, *to;
+	struct weir__route *route;
+	uint32_t topics;
+	bool open, attached;
+	struct weir__ledger closed; /* source side of the periods that are over */
+	struct weir__ledger live;   /* source side since attach, last snapshot */
+	struct weir__route_stats live_stats; /* of the same moment; while attached */
+	bool live_valid;
+};
+
+/* What a rate is taken from. */
+struct sup_sample {
+	uint64_t at_ns, records, cpu_ns, bpf_ns;
+};
+
+enum stop_phase { STOP_NONE, STOP_DETACH, STOP_DRAIN, STOP_END };
+
+struct sup_plugin {
+	struct sup_plugin *next;
+	struct weir__supervisor *sup;
+	struct weir__settings *settings;
+	const struct weir_plugin_desc *desc;  /* NULL: refused */
+	const char *name;
+	enum weir__state state;
+	bool enabled, restart, transient, gone;
+	char reason[512];
+	struct weir__host *host;
+	struct weir__metrics_set *metrics;
+	uint64_t since_ns, starts, restarts, failures, source_changes;
+	int source, last_source;
+	char source_reasons[8][WEIR__ERROR_TEXT];
+	int start_rc;
+
+	uv_timer_t timer;          /* retry, or the drain's poll */
+	unsigned handles;          /* closing */
+	uv_timer_t for_timer;      /* --for */
+	uint64_t for_until_ns;
+	enum stop_phase phase;
+	unsigned pending;          /* detach calls under way */
+	uint64_t drain_until_ns;
+	uint32_t wanted;           /* fallback: topics, by its own list */
+
+	struct weir__snapshot snap;
+	bool snapped;
+	struct sup_sample samples[2]; /* older, newer */
+	double events_per_s, cpu_percent, bpf_percent;
+	uint64_t queries_ok, queries_failed;
+	uint64_t cpu_before_ns;    /* of hosts that are gone */
+
+	struct waiter *waiters;
+};
+
+struct waiter {
+	struct waiter *next;
+	weir__sup_done done;
+	void *arg;
+	enum weir__sup_verb verb;
+	double for_s;
+};
+
+struct weir__supervisor {
+	uv_loop_t *loop;
+	struct weir__config *config;
+	struct sup_plugin *plugins, **plugins_tail;
+	struct sup_route *routes, **routes_tail;
+	bool started, stopping;
+	uv_timer_t sample_timer, stop_timer;
+	void (*stopped)(void *, bool);
+	void *stopped_arg;
+	bool outputs_stopping;
+	void (*fresh)(void *);
+	void *fresh_arg;
+	struct weir__host_events events;
+	/* asks from hosts, posted to the main loop */
+	uv_async_t ask_async;
+	pthread_mutex_t ask_lock;
+	struct posted *posted, **posted_tail;
+	unsigned handles;
+};
+
+struct sup_plugin *weir__sup_find(struct weir__supervisor *s, const char *name);
+struct sup_plugin *weir__sup_of_host(struct weir__supervisor *s, const struct weir__host *h);
+bool weir__sup_is_fallback(const struct sup_plugin *p);
+bool weir__sup_provides(const struct sup_plugin *p, const char *topic);
+
+/* sup_plugin.c */
+void weir__sup_reconcile(struct weir__supervisor *s);
+
+/* sup_routes.c */
+void weir__sup_open_routes(struct sup_plugin *p);
+/* Tell every collector to stop sending to this output; `then` when all have. */
+void weir__sup_detach_output(struct sup_plugin *p, void (*then)(struct sup_plugin *));
+/* Host thread of a collector that has stopped; keeps the ledgers. */
+struct detached { struct sup_plugin *p; struct { struct sup_route *r; struct weir__ledger l; } items[WEIR__MAX_ROUTES]; size_t count; };
+struct detached *weir__sup_detach_prepare(struct sup_plugin *p);
+void weir__sup_detach_run(struct weir__host *h, struct detached *d);
+void weir__sup_detach_done(struct detached *d);
+uint64_t weir__sup_queued(struct sup_plugin *p);
+void weir__sup_halt_routes(struct sup_plugin *p);
+void weir__sup_close_routes(struct sup_plugin *p);
+/* The whole account of a route now: source side and route side. */
+void weir__sup_route_ledger(struct sup_route *r, struct weir__ledger *ret);
+
+/* sup_query.c */
+void weir__sup_ask_setup(struct weir__supervisor *s);
+void weir__sup_ask_close(struct weir__supervisor *s);
+
+/* sup_summary.c: text for the live view */
+char *weir__sup_summary(struct weir__supervisor *s);
+void weir__sup_sample(struct weir__supervisor *s);
+void weir__sup_rates(struct sup_plugin *p);
+
+#endif

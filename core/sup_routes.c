@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Routes between collectors and outputs: made once per pair, opened when both run,
+ * closed when either stops; the counters go on over all periods. Main thread, but
+ * for the attach and detach calls, which run on the collector's.
+ */
+#include "sup_priv.h"
+#include "log.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Bit per topic of the collector that the output wants. */
+static uint32_t common_topics(const struct sup_plugin *from, const struct sup_plugin *to)
+{
+	const struct weir_strings *chosen = &to->settings->common.topics;
+	const char *defaults = to->desc->topics ? to->desc->topics : "";
+	const char *at = from->desc->topics ? from->desc->topics : "";
+	uint32_t mask = 0;
+
+	for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
+		size_t n = strcspn(at, " ");
+		bool want = false;
+
+		for (size_t i = 0; i < chosen->count; i++)
+			want |= !strcmp(chosen->items[i], "*") ||
+				(strlen(chosen->items[i]) == n && !strncmp(chosen->items[i], at, n));
+		for (const char *d = defaults; !chosen->count && *d;) {
+			size_t m = strcspn(d, " ");
+
+			want |= (m == 1 && *d == '*') || (m == n && !strncmp(d, at, n));
+			d += m + (d[m] == ' ');
+		}
+		if (want)
+			mask |= 1u << bit;
+		at += n + (at[n] == ' ');
+	}
+	return mask;
+}
+
+static bool wants_collector(const struct sup_plugin *to, const char *name)
+{
+	const struct weir_strings *only = &to->settings->common.collectors;
+
+	for (size_t i = 0; i < only->count; i++)
+		if (!strcmp(only->items[i], name) || !strcmp(only->items[i], "*"))
+			return true;
+	return !only->count;
+}
+
+static void clear_live(struct sup_route *r)
+{
+	memset(&r->live, 0, sizeof r->live);
+	r->live_valid = false;
+}
+
+static struct sup_route *find_route(struct sup_plugin *from, struct sup_plugin *to)
+{
+	for (struct sup_route *r = from->sup->routes; r; r = r->next)
+		if (r->from == from && r->to == to)
+			return r;
+	return NULL;
+}
+
+static struct sup_route *make_route(struct sup_plugin *from, struct sup_plugin *to)
+{
+	struct weir__supervisor *s = from->sup;
+	struct weir__route_config cfg = { .from = from->name, .to = to->name,
+		.limit = to->settings->common.queue_bytes, .policy = (int)to->settings->common.on_full };
+	struct sup_route *r = weir__zalloc(sizeof *r);
+
+	if (!r)
+		return NULL;
+	if (weir__route_new(&cfg, &r->route)) {
+		weir__free(r);
+		return NULL;
+	}
+	r->from = from;
+	r->to = to;
+	*s->routes_tail = r;
+	s->routes_tail = &r->next;
+	return r;
+}
+
+static void call_attach(struct weir__host *h, void *arg)
+{
+	struct sup_route *r = arg;
+
+	weir__host_attach(h, r->route, r->topics);
+}
+
+static void open_route(struct sup_plugin *from, struct sup_plugin *to)
+{
+	uint32_t topics = common_topics(from, to);
+	struct sup_route *r;
+	size_t n = 0;
+	int rc;
+
+	if (!to->desc->deliver || !topics || !wants_collector(to, from->name))
+		return;
+	for (r = from->sup->routes; r; r = r->next)
+		n += r->from == from && r->open;
+	r = find_route(from, to);
+	if (r && r->open)
+		return;
+	if (n >= WEIR__MAX_ROUTES) {
+		weir__log(WEIR_ERROR, from->name, "no route to %s: a collector has %d at most",
+		          to->name, WEIR__MAX_ROUTES);
+		return;
+	}
+	if (!r)
+		r = make_route(from, to);
+	rc = r ? weir__route_open(r->route, weir__host_receive, to->host) : -ENOMEM;
+	if (rc) {
+		weir__log(WEIR_ERROR, from->name, "no route to %s: %s", to->name, strerror(-rc));
+		return;
+	}
+	r->topics = topics;
+	r->open = r->attached = true;
+	clear_live(r);
+	weir__host_call(from->host, call_attach, NULL, r);
+}
+
+void weir__sup_open_routes(struct sup_plugin *p)
+{
+	for (struct sup_plugin *q = p->sup->plugins; q; q = q->next) {
+		if (q->state != WEIR__RUNNING || q == p || q->gone)
+			continue;
+		if (p->desc->kind == WEIR_COLLECTOR && q->desc->kind == WEIR_OUTPUT)
+			open_route(p, q);
+		else if (p->desc->kind == WEIR_OUTPUT && q->desc->kind == WEIR_COLLECTOR)
+			open_route(q, p);
+	}
+}
+
+/* ---- detaching ------------------------------------------------------------------------ */
+
+struct one_detach {
+	struct sup_route *route;
+	struct sup_plugin *output;
+	struct weir__ledger ledger;
+	void (*then)(struct sup_plugin *);
+};
+
+static void call_detach(struct weir__host *h, void *arg)
+{
+	struct one_detach *d = arg;
+
+	weir__host_detach(h, d->route->route, &d->ledger);
+}
+
+static void detach_done(struct weir__host *h, void *arg)
+{
+	struct one_detach *d = arg;
+
+	(void)h;
+	weir__ledger_add(&d->route->closed, &d->ledger);
+	d->route->attached = false;
+	clear_live(d->route);
+	if (!--d->output->pending)
+		d->then(d->output);
+	weir__free(d);
+}
+
+void weir__sup_detach_output(struct sup_plugin *p, void (*then)(struct sup_plugin *))
+{
+	p->pending = 1; /* ours, so that `then` comes once */
+	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
+		struct one_detach *d;
+
+		if (r->to != p || !r->attached || r->from->state != WEIR__RUNNING)
+			continue;
+		d = weir__zalloc(sizeof *d);
+		if (!d)
+			continue; /* stays attached: its queue fills, and that is counted */
+		*d = (struct one_detach){ .route = r, .output = p, .then = then };
+		if (weir__host_call(r->from->host, call_detach, detach_done, d))
+			weir__free(d);
+		else
+			p->pending++;
+	}
+	if (!--p->pending)
+		then(p);
+}
+
+struct detached *weir__sup_detach_prepare(struct sup_plugin *p)
+{
+	struct detached *d = weir__zalloc(sizeof *d);
+
+	if (!d)
+		return NULL;
+	d->p = p;
+	for (struct sup_route *r = p->sup->routes; r; r = r->next)
+		if (r->from == p && r->attached && d->count < WEIR__MAX_ROUTES)
+			d->items[d->count++].r = r;
+	return d;
+}
+
+void weir__sup_detach_run(struct weir__host *h, struct detached *d)
+{
+	for (size_t i = 0; i < d->count; i++)
+		weir__host_detach(h, d->items[i].r->route, &d->items[i].l);
+}
+
+void weir__sup_detach_done(struct detached *d)
+{
+	for (size_t i = 0; i < d->count; i++) {
+		struct sup_route *r = d->items[i].r;
+
+		if (!r->attached)
+			continue; /* its output has detached it meanwhile */
+		weir__ledger_add(&r->closed, &d->items[i].l);
+		r->attached = false;
+		clear_live(r);
+	}
+	weir__free(d);
+}
+
+/* ---- the end of a plugin's routes --------------------------------------------------------- */
+
+uint64_t weir__sup_queued(struct sup_plugin *p)
+{
+	struct weir__route_stats st;
+	uint64_t queued = 0;
+
+	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
+		if (!r->open || (r->from != p && r->to != p))
+			continue;
+		weir__route_stats(r->route, &st);
+		queued += st.queued;
+	}
+	return queued;
+}
+
+void weir__sup_halt_routes(struct sup_plugin *p)
+{
+	for (struct sup_route *r = p->sup->routes; r; r = r->next)
+		if (r->open && (r->from == p || r->to == p))
+			weir__route_halt(r->route);
+}
+
+/* A route that a client's output had goes with it: its account is the client's. */
+static void forget_routes(struct sup_plugin *p)
+{
+	struct sup_route **at = &p->sup->routes, *r;
+
+	while ((r = *at)) {
+		if (r->to != p) {
+			at = &r->next;
+			continue;
+		}
+		*at = r->next;
+		weir__route_free(r->route);
+		weir__free(r);
+	}
+	p->sup->routes_tail = at;
+}
+
+void weir__sup_close_routes(struct sup_plugin *p)
+{
+	for (struct sup_route *r = p->sup->routes; r; r = r->next)
+		if (r->open && (r->from == p || r->to == p)) {
+			weir__route_close(r->route);
+			r->open = false;
+		}
+	if (p->transient)
+		forget_routes(p);
+}
+
+void weir__sup_route_ledger(struct sup_route *r, struct weir__ledger *l)
+{
+	struct weir__route_stats st;
+
+	*l = r->closed;
+	weir__ledger_add(l, &r->live);
+	if (r->attached && r->live_valid)
+		st = r->live_stats;
+	else
+		weir__route_stats(r->route, &st);
+	/* The source's `delivered` is what went into batches; here it is the output's. */
+	l->delivered = st.delivered;
+	l->queued += st.queued;
+	l->dropped[WEIR__QUEUE_FULL] += st.queue_full;
+	l->dropped[WEIR__BREAKER_OPEN] += st.breaker_open;
+	l->dropped[WEIR__REJECTED] += st.rejected;
+	l->dropped[WEIR__CRASHED] += st.crashed;
+}
