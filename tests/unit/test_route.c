@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Routes over real nng: order, the account of every record, and each policy when
+ * the output is slow, stopped or gone.
+ */
+#include "config.h"
+#include "mem.h"
+#include "route.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define DEADLINE_S 20
+
+/* An output that puts frames on a list, as a host's inbox does. */
+struct sink {
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct weir__frame *head, **tail;
+	size_t count;
+};
+
+static void sink_init(struct sink *s)
+{
+	memset(s, 0, sizeof *s);
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->more, NULL);
+	s->tail = &s->head;
+}
+
+static void receive(void *arg, struct weir__frame *f)
+{
+	struct sink *s = arg;
+
+	pthread_mutex_lock(&s->lock);
+	f->wait_next = NULL;
+	*s->tail = f;
+	s->tail = &f->wait_next;
+	s->count++;
+	pthread_cond_signal(&s->more);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static struct weir__frame *next_frame(struct sink *s)
+{
+	struct timespec until;
+	struct weir__frame *f;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += DEADLINE_S;
+	pthread_mutex_lock(&s->lock);
+	while (!s->head)
+		assert_int_equal(pthread_cond_timedwait(&s->more, &s->lock, &until), 0);
+	f = s->head;
+	s->head = f->wait_next;
+	if (!s->head)
+		s->tail = &s->head;
+	pthread_mutex_unlock(&s->lock);
+	return f;
+}
+
+static struct weir__batch *batch(uint32_t records)
+{
+	struct weir__batch *b = weir__batch_new(4096);
+
+	for (uint32_t i = 0; i < records; i++) {
+		struct weir_record *r = weir__batch_append(b, sizeof *r);
+
+		*r = (struct weir_record){ .len = sizeof *r };
+	}
+	return b;
+}
+
+static struct weir__route *route(size_t limit, int policy, struct sink *s)
+{
+	struct weir__route_config cfg = { .from = "a", .to = "b", .limit = limit, .policy = policy };
+	struct weir__route *r;
+
+	assert_int_equal(weir__route_new(&cfg, &r), 0);
+	sink_init(s);
+	assert_int_equal(weir__route_open(r, receive, s), 0);
+	return r;
+}
+
+static void send_batch(struct weir__route *r, uint32_t records)
+{
+	struct weir__batch *b = batch(records);
+
+	weir__route_send(r, b);
+	weir__batch_unref(b);
+}
+
+static void assert_balanced(struct weir__route *r)
+{
+	struct weir__route_stats st;
+
+	weir__route_stats(r, &st);
+	assert_int_equal(st.offered, st.delivered + st.rejected + st.queue_full +
+	                 st.breaker_open + st.crashed + st.queued);
+}
+
+/* Ten thousand batches arrive in order, each once, and all are delivered. */
+static void in_order(void **state)
+{
+	struct sink s;
+	struct weir__route *r = route(1 << 20, WEIR__BLOCK, &s);
+	struct weir__route_stats st;
+	uint64_t sent = 0, got = 0;
+
+	(void)state;
+	while (got < 10000) {
+		while (sent < 10000 && !weir__route_blocked(r)) {
+			send_batch(r, 3);
+			sent++;
+		}
+		struct weir__frame *f = next_frame(&s);
+
+		assert_int_equal(f->view.route_seq, ++got);
+		weir__route_ack(f, 0);
+	}
+	weir__route_stats(r, &st);
+	assert_int_equal(st.delivered, 30000);
+	assert_int_equal(st.queued_bytes, 0);
+	assert_balanced(r);
+	weir__route_free(r);
+}
+
+/* A full queue drops the newest and counts it; what was queued is delivered. */
+static void drop_newest(void **state)
+{
+	struct sink s;
+	struct weir__route *r = route(20000, WEIR__DROP_NEWEST, &s);
+	struct weir__route_stats st;
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		send_batch(r, 2);
+	weir__route_stats(r, &st);
+	assert_int_equal(st.offered, 200);
+	assert_true(st.queue_full > 150 && st.queued_bytes <= 20000);
+	assert_balanced(r);
+	assert_int_equal(next_frame(&s)->view.route_seq, 1);
+	weir__route_free(r);
+}
+
+/* A full queue drops what waits longest; the newest is there at the end. */
+static void drop_oldest(void **state)
+{
+	struct sink s;
+	struct weir__route *r = route(200000, WEIR__DROP_OLDEST, &s);
+	struct weir__route_stats st;
+	struct weir__frame *f;
+	uint64_t last = 0;
+
+	(void)state;
+	for (int i = 0; i < 500; i++)
+		send_batch(r, 1);
+	weir__route_stats(r, &st);
+	assert_true(st.queue_full > 0);
+	assert_balanced(r);
+	while (last < 500) {
+		f = next_frame(&s);
+		assert_true(f->view.route_seq > last);
+		last = f->view.route_seq;
+		weir__route_ack(f, 0);
+	}
+	weir__route_stats(r, &st);
+	assert_int_equal(st.delivered + st.queue_full, 500);
+	assert_int_equal(st.queued, 0);
+	weir__route_free(r);
+}
+
+/* What the output refuses is rejected, what it takes is delivered. */
+static void rejected(void **state)
+{
+	struct sink s;
+	struct weir__route *r = route(1 << 20, WEIR__DROP_NEWEST, &s);
+	struct weir__route_stats st;
+
+	(void)state;
+	send_batch(r, 10);
+	weir__route_ack(next_frame(&s), 4);
+	weir__route_stats(r, &st);
+	assert_int_equal(st.delivered, 6);
+	assert_int_equal(st.rejected, 4);
+	assert_balanced(r);
+	weir__route_free(r);
+}
+
+/* Closing with frames waiting, in nng and at the output books all as crashed, frees
+ * all, and the route can be opened again with its counters going on. */
+static void close_in_flight(void **state)
+{
+	long live = weir__mem_live();
+	struct sink s;
+	struct weir__route *r = route(1 << 22, WEIR__DROP_NEWEST, &s);
+	struct weir__route_stats st;
+
+	(void)state;
+	for (int i = 0; i < 200; i++)
+		send_batch(r, 1);
+	weir__route_ack(next_frame(&s), 0);
+	weir__route_close(r);
+	weir__route_stats(r, &st);
+	assert_int_equal(st.crashed, 199);
+	assert_int_equal(st.queued_bytes, 0);
+	send_batch(r, 1); /* nobody takes it */
+	weir__route_stats(r, &st);
+	assert_int_equal(st.crashed, 200);
+	sink_init(&s);
+	assert_int_equal(weir__route_open(r, receive, &s), 0);
+	send_batch(r, 5);
+	weir__route_ack(next_frame(&s), 0);
+	weir__route_stats(r, &st);
+	assert_int_equal(st.delivered, 6);
+	assert_balanced(r);
+	weir__route_free(r);
+	assert_int_equal(weir__mem_live(), live);
+}
+
+/* One batch shared by two routes is freed after the second has acknowledged. */
+static void shared(void **state)
+{
+	long live = weir__mem_live();
+	struct sink s1, s2;
+	struct weir__route *a = route(1 << 20, WEIR__DROP_NEWEST, &s1);
+	struct weir__route *b = route(1 << 20, WEIR__DROP_NEWEST, &s2);
+	struct weir__batch *batch1 = batch(1);
+	struct weir__frame *f1, *f2;
+
+	(void)state;
+	weir__route_send(a, batch1);
+	weir__route_send(b, batch1);
+	weir__batch_unref(batch1);
+	f1 = next_frame(&s1);
+	f2 = next_frame(&s2);
+	assert_ptr_equal(f1->batch, f2->batch);
+	weir__route_ack(f1, 0);
+	weir__route_ack(f2, 0);
+	weir__route_free(a);
+	weir__route_free(b);
+	assert_int_equal(weir__mem_live(), live);
+}
+
+/* A failed allocation at any place of a send is a counted drop, never a leak. */
+static void no_memory(void **state)
+{
+	struct sink s;
+	struct weir__route *r = route(1 << 20, WEIR__DROP_NEWEST, &s);
+	struct weir__batch *b = batch(1);
+	struct weir__route_stats st;
+
+	(void)state;
+	weir__mem_fail_at(0);
+	weir__route_send(r, b);
+	weir__mem_fail_at(-1);
+	weir__route_stats(r, &st);
+	assert_int_equal(st.queue_full, 1);
+	assert_balanced(r);
+	weir__batch_unref(b);
+	weir__route_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(in_order), cmocka_unit_test(drop_newest),
+		cmocka_unit_test(drop_oldest), cmocka_unit_test(rejected),
+		cmocka_unit_test(close_in_flight), cmocka_unit_test(shared),
+		cmocka_unit_test(no_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
