@@ -25,6 +25,9 @@
 /* How often to look whether all plugins have settled: for the log and a metric. */
 #define READY_POLL_MS 5
 
+/* A second signal after this long means: now. */
+#define IMPATIENT_NS 1000000000u
+
 double weir__daemon_uptime(const struct weir__daemon *d)
 {
 	return (double)(uv_hrtime() - d->started_ns) / 1e9;
@@ -73,10 +76,14 @@ static void on_signal(uv_signal_t *sig, int signum)
 	struct weir__daemon *d = sig->data;
 
 	if (d->stopping) {
-		weir__log(WEIR_WARN, NULL, "second signal: going at once");
+		/* Some senders signal the process and its group: that is one wish. */
+		if (uv_hrtime() - d->stopping_ns < IMPATIENT_NS)
+			return;
+		weir__log(WEIR_WARN, NULL, "signalled again: going at once, records in flight are lost");
 		_exit(1);
 	}
 	d->stopping = true;
+	d->stopping_ns = uv_hrtime();
 	weir__log(WEIR_INFO, NULL, "%s: stopping", signum == SIGINT ? "interrupted" : "terminated");
 	weir__sup_stop(d->sup, weir__config_daemon(d->config)->shutdown_timeout_ns, on_stopped, d);
 }

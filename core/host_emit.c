@@ -309,8 +309,12 @@ void weir__emit_close_kernel(struct weir__host *h)
 {
 	weir__emit_update_missed(h);
 	memcpy(h->missed_closed, h->missed, sizeof h->missed);
-	for (uint32_t k = 0; k < WEIR_MAX_KINDS; k++)
-		kernel_counts(h, k, &h->kernel_closed[k]);
+	for (uint32_t k = 0; k < WEIR_MAX_KINDS; k++) {
+		struct weir_kind_counts all;
+
+		kernel_counts(h, k, &all);
+		h->kernel_closed[k] = all;
+	}
 }
 
 /* ---- routes ---------------------------------------------------------------------------- */
