@@ -7,7 +7,7 @@
 #include "weir_types.h"
 #include <bpf/bpf_helpers.h>
 #include <weir/kernel.h>
-#include "flood_events.h"
+#include "../flood/flood_events.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -16,9 +16,11 @@ struct {
 	__uint(max_entries, 1 << 20);
 } ring SEC(".maps");
 
-const volatile __u32 flood_tgid = 0;
-const volatile __u32 flood_nr = 0;
-const volatile __u64 bare_wake_every = 0; /* records per wake; 0: never */
+/* In this order, as bare.c writes them. */
+const volatile struct {
+	__u32 tgid, nr;
+	__u64 wake_every; /* records per wake; 0: never */
+} conf = {};
 
 struct bare_event {
 	struct weir_record head;
@@ -35,7 +37,7 @@ int on_call(unsigned long long *ctx)
 	struct bare_event *e;
 	__u64 seq, flags = BPF_RB_NO_WAKEUP;
 
-	if ((__u32)ctx[1] != flood_nr || (bpf_get_current_pid_tgid() >> 32) != flood_tgid)
+	if ((__u32)ctx[1] != conf.nr || (bpf_get_current_pid_tgid() >> 32) != conf.tgid)
 		return 0;
 	seq = ++flood_seq;
 	e = bpf_ringbuf_reserve(&ring, sizeof *e, 0);
@@ -50,11 +52,11 @@ int on_call(unsigned long long *ctx)
 	e->head.weight = 1;
 	e->head.cpu = 0;
 	e->call.seq = seq;
-	e->call.pid = flood_tgid;
-	e->call.nr = flood_nr;
+	e->call.pid = conf.tgid;
+	e->call.nr = conf.nr;
 	for (int i = 0; i < 5; i++)
 		e->call.fill[i] = seq;
-	if (bare_wake_every && ++bare_unwoken >= bare_wake_every) {
+	if (conf.wake_every && ++bare_unwoken >= conf.wake_every) {
 		bare_unwoken = 0;
 		flags = BPF_RB_FORCE_WAKEUP;
 	}
