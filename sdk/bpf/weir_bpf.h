@@ -87,6 +87,13 @@ name(unsigned long long *ctx);                                                 \
 const volatile __u32 weir_slot_##name = 0;                                     \
 static __always_inline typeof(name(0))                                         \
 ____##name(unsigned long long *ctx, ##args);                                   \
+static __always_inline typeof(name(0)) call_##name(unsigned long long *ctx)    \
+{                                                                              \
+	_Pragma("GCC diagnostic push")                                         \
+	_Pragma("GCC diagnostic ignored \"-Wint-conversion\"")                 \
+	return ____##name(___bpf_ctx_cast(args));                              \
+	_Pragma("GCC diagnostic pop")                                          \
+}                                                                              \
 typeof(name(0)) name(unsigned long long *ctx)                                  \
 {                                                                              \
 	struct weir_knobs *knobs_ = weir_get_knobs();                          \
@@ -98,8 +105,7 @@ typeof(name(0)) name(unsigned long long *ctx)                                  \
 	__u64 start_ = ++pc_->runs & (WEIR_METER_EVERY - 1) ? 0 : bpf_ktime_get_ns(); \
 	_Pragma("GCC diagnostic push")                                         \
 	_Pragma("GCC diagnostic ignored \"-Wint-conversion\"")                 \
-	typeof(name(0)) ret_ = ____##name(___bpf_ctx_cast(args));              \
-	_Pragma("GCC diagnostic pop")                                          \
+	typeof(name(0)) ret_ = call_##name(ctx);                               \
 	if (start_) {                                                          \
 		pc_->timed_ns += bpf_ktime_get_ns() - start_;                  \
 		pc_->timed_runs++;                                             \

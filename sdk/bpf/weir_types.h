@@ -19,18 +19,141 @@ typedef __u32 u32;
 typedef __u64 u64;
 typedef __s32 s32;
 typedef __s64 s64;
+typedef _Bool bool;
+#define true 1
+#define false 0
 
+#ifndef NULL
+#define NULL ((void *)0)
+#endif
+
+/* The relocation compares members by name and kind, so a typedef's own name is
+ * free: u32 below stands for blk_opf_t, gfp_t and the like. */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long r10;
+	unsigned long r9;
+	unsigned long r8;
+	unsigned long dx;
+	unsigned long si;
+	unsigned long di;
+	unsigned long orig_ax;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+	unsigned long regs[31];
+	unsigned long orig_x0;
+	int syscallno;
+};
+#endif
+
+/* ---- tasks --------------------------------------------------------------- */
+
+struct file;
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
 
 struct task_struct {
 	int pid;
 	int tgid;
 	unsigned int flags;
 	char comm[16];
+	void *stack;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	struct files_struct *files;
+	struct signal_struct *signal;
+};
+
+struct signal_struct {
+	struct {
+		int counter;
+	} live;
+};
+
+/* include/linux/sched.h; stable bits */
+#define PF_EXITING     0x00000004
+#define PF_IO_WORKER   0x00000010
+#define PF_USER_WORKER 0x00004000
+#define PF_MEMALLOC    0x00000800
+#define PF_KSWAPD      0x00020000
+#define PF_KTHREAD     0x00200000
+
+/* ---- files and the page cache -------------------------------------------- */
+
+struct super_block {
+	u32 s_dev;
+	unsigned long s_magic;
+};
+
+struct address_space_operations {
+	void *readahead;
+};
+
+struct address_space {
+	struct inode *host;
+	unsigned long nrpages;
+	const struct address_space_operations *a_ops;
+};
+
+struct inode {
+	unsigned short i_mode;
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	long long i_size;
+};
+
+struct file {
+	struct address_space *f_mapping;
+	struct inode *f_inode;
+	unsigned int f_flags;
+	long long f_pos;
+};
+
+/* Cast target to read a `struct file *` from anywhere: its first member is one. */
+struct kiocb {
+	struct file *ki_filp;
+	long long ki_pos;
+};
+
+struct folio {
+	struct address_space *mapping;
+	unsigned long index;
+};
+
+/* ---- block --------------------------------------------------------------- */
+
+struct gendisk {
+	int major;
+	int first_minor;
+};
+
+struct request_queue {
+	struct gendisk *disk;
+};
+
+struct request {
+	struct request_queue *q;
+	u32 cmd_flags;
+	unsigned int __data_len;
 };
 
 #pragma clang attribute pop
+
+/* sys/stat.h */
+#define S_IFMT  0170000
+#define S_IFREG 0100000
+/* linux/magic.h */
+#define TMPFS_MAGIC     0x01021994
+#define OVERLAYFS_MAGIC 0x794c7630
 
 #endif
