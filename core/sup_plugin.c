@@ -291,10 +291,14 @@ static void after_stop(struct sup_plugin *p)
 		fail(p, p->start_rc); /* failed while running */
 		weir__sup_reconcile(p->sup);
 		return;
-	} else if (p->enabled && !weir__sup_is_fallback(p)) {
-		next = WEIR__DISABLED; /* and from there on to a start */
+	} else if (p->restart && should_run(p)) {
+		begin_start(p);
+		weir__sup_reconcile(p->sup);
+		return;
+	} else if (!weir__sup_is_fallback(p)) {
+		next = WEIR__DISABLED;
 	}
-	weir__state_move(&p->state, next, p->name, "");
+	weir__state_move(&p->state, next, p->name, p->sup->stopping ? "weir is stopping" : "");
 	weir__sup_reconcile(p->sup);
 }
 
