@@ -10,6 +10,11 @@
  * without a wake, a timerfd drains; past a quarter of the ring a program forces
  * one wake. Leaving, one more drain a tick later catches the record of a program
  * that had read the old knob. Host thread only.
+ *
+ * The rings hang in an epoll of their own, edge-triggered: a ring that is never
+ * empty would otherwise be ready in every round of the loop, and be drained a few
+ * records at a time (measured: 120 000 drains/s). So whoever leaves something in a
+ * ring while idle must begin to poll: no second wake comes for it.
  */
 #include "host_priv.h"
 #include "mem.h"
@@ -18,6 +23,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -107,6 +113,25 @@ static void update_rate(struct weir__host *h, long records)
 	h->drain.rate = rate > 4 * h->drain.rate ? rate : h->drain.rate * 0.75 + rate * 0.25;
 }
 
+static bool rings_left(struct weir__host *h)
+{
+	struct weir__ring *const *rings;
+	size_t n = rings_of(h, &rings);
+
+	for (size_t i = 0; i < n; i++)
+		if (weir__ring_avail(rings[i]))
+			return true;
+	return false;
+}
+
+static void start_polling(struct weir__host *h)
+{
+	set_mode(h, DRAIN_POLLING);
+	if (h->drain.rate < 2 * POLL_RATE)
+		h->drain.rate = 2 * POLL_RATE;
+	arm(h, pick_interval(h));
+}
+
 static void on_timer(uv_poll_t *poll, int status, int events)
 {
 	struct weir__host *h = poll->data;
@@ -119,6 +144,8 @@ static void on_timer(uv_poll_t *poll, int status, int events)
 		if (h->drain.rate < POLL_RATE)
 			set_mode(h, DRAIN_IDLE);
 		arm(h, pick_interval(h)); /* once more after leaving: see above */
+	} else if (rings_left(h)) {
+		start_polling(h);
 	}
 	weir__host_left(h, entered);
 }
@@ -127,18 +154,40 @@ static void on_wake(uv_poll_t *poll, int status, int events)
 {
 	struct weir__host *h = poll->data;
 	uint64_t now = uv_hrtime(), since = now - h->drain.last_wake_ns;
+	struct epoll_event woken[16]; /* which rings does not matter: all are drained */
 
 	(void)status, (void)events;
+	while (epoll_wait(h->drain.wake_fd, woken, 16, 0) == 16)
+		;
 	h->drain.wake_count++;
 	h->drain.last_wake_ns = now;
 	update_rate(h, drain_once(h));
-	if (h->drain.mode == DRAIN_IDLE && since < WAKE_GAP_NS) {
-		set_mode(h, DRAIN_POLLING);
-		if (h->drain.rate < 2 * POLL_RATE)
-			h->drain.rate = 2 * POLL_RATE;
-		arm(h, pick_interval(h));
-	}
+	if (h->drain.mode == DRAIN_IDLE && (since < WAKE_GAP_NS || rings_left(h)))
+		start_polling(h);
 	weir__host_left(h, now);
+}
+
+/* The epoll over all rings, or -errno. */
+static int open_wakes(struct weir__host *h)
+{
+	int fd = epoll_create1(EPOLL_CLOEXEC), err = fd < 0 ? -errno : 0;
+
+	for (size_t i = 0; !err && i < h->drain.ring_count; i++) {
+		struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+
+		if (epoll_ctl(fd, EPOLL_CTL_ADD, weir__bpf_ring_fd(h->bpf, i), &ev))
+			err = -errno;
+	}
+	if (err && fd >= 0)
+		close(fd);
+	return err ? err : fd;
+}
+
+static void watch(struct weir__host *h, uv_poll_t *poll, int fd, uv_poll_cb cb)
+{
+	uv_poll_init(&h->loop, poll, fd);
+	poll->data = h;
+	uv_poll_start(poll, UV_READABLE, cb);
 }
 
 int weir__drain_start(struct weir__host *h)
@@ -147,22 +196,21 @@ int weir__drain_start(struct weir__host *h)
 	struct weir__ring *const *rings;
 
 	memset(d, 0, sizeof *d);
-	d->timer_fd = -1;
+	d->timer_fd = d->wake_fd = -1;
 	d->ring_count = rings_of(h, &rings);
 	if (!d->ring_count)
 		return 0;
 	d->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (d->timer_fd < 0)
 		return -errno;
-	d->last_ns = d->last_wake_ns = uv_hrtime();
-	uv_poll_init(&h->loop, &d->timer, d->timer_fd);
-	d->timer.data = h;
-	uv_poll_start(&d->timer, UV_READABLE, on_timer);
-	for (size_t i = 0; i < d->ring_count; i++) {
-		uv_poll_init(&h->loop, &d->wakes[i], weir__bpf_ring_fd(h->bpf, i));
-		d->wakes[i].data = h;
-		uv_poll_start(&d->wakes[i], UV_READABLE, on_wake);
+	d->wake_fd = open_wakes(h);
+	if (d->wake_fd < 0) {
+		close(d->timer_fd);
+		return d->wake_fd;
 	}
+	d->last_ns = d->last_wake_ns = uv_hrtime();
+	watch(h, &d->timer, d->timer_fd, on_timer);
+	watch(h, &d->wake, d->wake_fd, on_wake);
 	set_mode(h, DRAIN_IDLE);
 	return 0;
 }
@@ -173,11 +221,11 @@ void weir__drain_stop(struct weir__host *h)
 
 	if (d->mode == DRAIN_OFF)
 		return;
-	for (size_t i = 0; i < d->ring_count; i++)
-		uv_close((uv_handle_t *)&d->wakes[i], NULL);
+	uv_close((uv_handle_t *)&d->wake, NULL);
 	uv_close((uv_handle_t *)&d->timer, NULL);
-	/* uv_close has taken the descriptor out of epoll already. */
+	/* uv_close has taken the descriptors out of epoll already. */
 	close(d->timer_fd);
+	close(d->wake_fd);
 	d->mode = DRAIN_OFF;
 }
 

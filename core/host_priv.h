@@ -37,8 +37,9 @@ enum drain_mode { DRAIN_OFF, DRAIN_IDLE, DRAIN_POLLING };
 
 struct drain {
 	enum drain_mode mode;
-	uv_poll_t wakes[WEIR_MAX_PROGRAMS * 8]; /* one per ring */
 	size_t ring_count;
+	int wake_fd;                   /* epoll over all rings, edge-triggered */
+	uv_poll_t wake;
 	int timer_fd;
 	uv_poll_t timer;
 	uint64_t interval_ns;
