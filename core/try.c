@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A trial start. A host of its own on a loop of its own, through the same calls as
+ * in the daemon, so what the trial says is what the daemon would find.
+ */
+#include "try.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define TRY_TIMEOUT_MS 5000
+
+struct trial_run {
+	struct weir__trial *t;
+	bool done;
+};
+
+static void no_failure(void *arg, struct weir__host *h, int err)
+{
+	(void)arg, (void)h, (void)err;
+}
+
+static void no_ask(void *arg, struct weir__host *h, const char *query, uint64_t ticket)
+{
+	(void)arg, (void)query;
+	weir__host_answer(h, ticket, -ENOTSUP, NULL, 0);
+}
+
+static void call_try(struct weir__host *h, void *arg)
+{
+	struct trial_run *run = arg;
+	struct weir__trial *t = run->t;
+
+	t->rc = weir__host_start(h);
+	snprintf(t->reason, sizeof t->reason, "%s", weir__host_reason(h));
+	t->source = weir__host_source(h);
+	for (size_t i = 0; i < 8; i++)
+		snprintf(t->source_reasons[i], sizeof t->source_reasons[i], "%s",
+		         weir__host_source_reason(h, i));
+	if (!t->rc)
+		weir__host_snapshot(h, &t->snap);
+	weir__host_fini(h);
+}
+
+static void tried(struct weir__host *h, void *arg)
+{
+	struct trial_run *run = arg;
+
+	(void)h;
+	run->done = true;
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+	(void)timer; /* waking the loop is all it is for */
+}
+
+int weir__try_plugin(const struct weir_plugin_desc *desc, const struct weir__settings *settings,
+                     struct weir__trial *ret)
+{
+	struct weir__host_events events = { .failed = no_failure, .ask = no_ask };
+	struct weir__metrics_set *metrics = weir__metrics_set_new(settings->name, &desc->metrics);
+	struct trial_run run = { .t = ret };
+	struct weir__host *h = NULL;
+	uv_timer_t timer;
+	uv_loop_t loop;
+	int rc = metrics ? uv_loop_init(&loop) : -ENOMEM;
+
+	if (rc) {
+		weir__metrics_set_free(metrics);
+		return rc;
+	}
+	uv_timer_init(&loop, &timer);
+	uv_timer_start(&timer, on_timeout, TRY_TIMEOUT_MS, 0);
+	rc = weir__host_new(&loop, desc, settings, metrics, &events, &h);
+	if (!rc)
+		rc = weir__host_call(h, call_try, tried, &run);
+	while (!rc && !run.done && uv_is_active((uv_handle_t *)&timer))
+		uv_run(&loop, UV_RUN_ONCE);
+	if (!rc && !run.done)
+		return -ETIMEDOUT; /* its thread is lost; so is what it holds */
+	weir__host_free(h);
+	uv_close((uv_handle_t *)&timer, NULL);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	uv_loop_close(&loop);
+	weir__metrics_set_free(metrics);
+	return rc;
+}
