@@ -47,23 +47,31 @@ static void add(struct table *t, const char *s, size_t n)
 }
 #define ADD(t, literal) add((t), (literal), sizeof(literal) - 1)
 
-/* Length of a harmless character at s, 0 if it is none: ASCII, or well-formed UTF-8
- * beyond the C1 controls and not one of those that reorder text. */
+/* Code points that reorder, hide or separate text instead of being shown. */
+static bool acts(uint32_t c)
+{
+	return c < 0xa0 || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
+}
+
+/* Length of a harmless character at s, 0 if it is none: printable ASCII, or
+ * well-formed UTF-8 that does not act. */
 static size_t character(const unsigned char *s, size_t n)
 {
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	size_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2, i;
+	uint32_t c = s[0] & (0x7fu >> len);
 
 	if (s[0] < 0x80)
 		return s[0] >= 0x20 && s[0] != 0x7f;
 	if (s[0] < 0xc2 || s[0] > 0xf4 || len > n)
 		return 0;
-	for (i = 1; i < len; i++)
+	for (i = 1; i < len; i++) {
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
-	if ((s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
-	    (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf4 && s[1] >= 0x90))
-		return 0;
-	if (s[0] == 0xe2 && ((s[1] == 0x80 && (s[2] < 0x90 || (s[2] >= 0xa8 && s[2] <= 0xae))) || (s[1] == 0x81 && s[2] >= 0xa0 && s[2] < 0xb0)))
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	if (c < least[len] || (c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff || acts(c))
 		return 0;
 	return len;
 }

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stdout against files, pipes, a full device and a pseudo terminal.
+ * stdout against files, pipes, sockets and a full device; the table is in test_table.c.
  */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "test_stdout.h"
 #include <weir/testhost.h>
 
 #include <fcntl.h>
-#include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 /* ---- a collector to get events from ------------------------------------------- */
@@ -50,7 +49,7 @@ static const struct weir_plugin_desc collector = {
 static char dir[] = "/tmp/weir-test-stdout-XXXXXX";
 static char path[128], option[160];
 
-static struct weir_test *start_on(const char *file, const char *format)
+struct weir_test *start_on(const char *file, const char *format)
 {
 	struct weir_test *t;
 
@@ -62,7 +61,7 @@ static struct weir_test *start_on(const char *file, const char *format)
 	return t;
 }
 
-static void end(struct weir_test *t)
+void end(struct weir_test *t)
 {
 	weir_test_stop(t);
 	weir_test_stop(t);
@@ -71,7 +70,7 @@ static void end(struct weir_test *t)
 	assert_int_equal(weir_test_free(t), 0);
 }
 
-static struct weir_test_batch *batch(uint32_t first, uint32_t count)
+struct weir_test_batch *batch(uint32_t first, uint32_t count)
 {
 	struct weir_test_batch *b = weir_test_batch_new(&collector, "notes", "test");
 	struct note n = { .text = "line\n\x1b[2J\xff" };
@@ -396,6 +395,82 @@ static void test_flush_interval(void **state)
 	weir_test_batch_free(b);
 }
 
+/* Delivers ten events with fd as standard output; returns what deliver() said. */
+static int deliver_as_standard_output(int fd, size_t *ret_done)
+{
+	struct weir_test_batch *b = batch(0, 10);
+	int saved, err;
+	struct weir_test *t;
+
+	fflush(stdout);
+	saved = dup(STDOUT_FILENO);
+	dup2(fd, STDOUT_FILENO);
+	t = weir_test_new(&weir_plugin, "file=-");
+	err = weir_test_init(t) || weir_test_start(t, NULL);
+	if (!err)
+		err = weir_test_deliver(t, b);
+	*ret_done = weir_test_done(t, NULL);
+	weir_test_stop(t);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	assert_int_equal(weir_test_free(t), 0);
+	weir_test_batch_free(b);
+	return err;
+}
+
+/* Standard output may be a file, a pipe or a socket; its flags and, in a file, its
+ * position are shared with others and stay as they were. */
+static void test_standard_output(void **state)
+{
+	int fds[3][2], i;
+	char text[8192];
+	size_t done;
+	ssize_t n;
+
+	(void)state;
+	fds[0][1] = open(fresh("shared"), O_WRONLY | O_CREAT, 0600);
+	fds[0][0] = open(path, O_RDONLY);
+	assert_int_equal(pipe(fds[1]), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds[2]), 0);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(deliver_as_standard_output(fds[i][1], &done), WEIR_PENDING);
+		assert_int_equal(done, 1);
+		assert_int_equal(fcntl(fds[i][1], F_GETFL) & O_NONBLOCK, 0);
+		assert_int_equal(write(fds[i][1], "after", 5), 5);
+		n = read(fds[i][0], text, sizeof text - 1);
+		assert_true(n > 5);
+		text[n] = 0;
+		assert_string_equal(text + n - 5, "after");
+		text[n - 5] = 0;
+		assert_int_equal(check_lines(text, 0), 10);
+		close(fds[i][0]);
+		close(fds[i][1]);
+	}
+}
+
+/* A pipe that could not be opened again is filled to its end without blocking. */
+static void test_shared_pipe(void **state)
+{
+	static char data[WRITE_SIZE];
+	struct sink s = { .may_block = true };
+	int fds[2];
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	s.fd = fds[1];
+	while ((n = sink_write(&s, data, sizeof data)) > 0)
+		assert_true(n <= 4096);
+	assert_int_equal(n, -EAGAIN);
+	assert_true(read(fds[0], data, sizeof data) > 0);
+	assert_true(sink_write(&s, data, sizeof data) > 0);
+	close(fds[0]);
+	assert_int_equal(sink_write(&s, data, sizeof data), -EPIPE);
+	sink_close(&s);
+	sink_close(&s);
+	assert_int_equal(sink_write(&s, data, 1), -EBADF);
+}
+
 /* A file that cannot be opened, or a table on what is no terminal, says what to do. */
 static void test_bad_start(void **state)
 {
@@ -456,132 +531,6 @@ static void test_faults(void **state)
 	}
 }
 
-/* ---- the table ---------------------------------------------------------------------- */
-
-static int master, slave;
-
-static struct weir_test *start_table(unsigned short rows, unsigned short columns)
-{
-	struct winsize size = { .ws_row = rows, .ws_col = columns };
-	struct termios raw;
-
-	setenv("TERM", "xterm", 1);
-	assert_int_equal(openpty(&master, &slave, path, NULL, &size), 0);
-	tcgetattr(slave, &raw);
-	cfmakeraw(&raw); /* see just what was written */
-	tcsetattr(slave, TCSANOW, &raw);
-	fcntl(master, F_SETFL, O_NONBLOCK);
-	return start_on(path, "format=auto");
-}
-
-static const char *frame(struct weir_test *t)
-{
-	static char text[1 << 17];
-	size_t len = 0;
-	ssize_t n;
-
-	weir_test_advance(t, WEIR_TEST_SECOND);
-	while ((n = read(master, text + len, sizeof text - 1 - len)) > 0)
-		len += (size_t)n;
-	text[len] = 0;
-	return text;
-}
-
-static void end_table(struct weir_test *t)
-{
-	end(t);
-	close(master);
-	close(slave);
-}
-
-static int count(const char *text, const char *part)
-{
-	int n = 0;
-
-	for (; (text = strstr(text, part)); text++)
-		n++;
-	return n;
-}
-
-/* On a terminal the summaries are painted over again in place, headings bold. */
-static void test_table(void **state)
-{
-	struct weir_test *t = start_table(24, 80);
-	struct weir_test_batch *b;
-	const char *text;
-
-	(void)state;
-	unsetenv("NO_COLOR");
-	weir_test_answer(t, "*.summary", "iomonitor\n  hits 12\n  misses 3\n");
-	b = deliver(t, 0, 100, WEIR_DELIVERED);
-	text = frame(t);
-	assert_ptr_equal(strstr(text, "\033[?25l\033[?7l\r\033[1mweir  00:00:0"), text);
-	assert_non_null(strstr(text, " UTC  "));
-	assert_non_null(strstr(text, "\033[1miomonitor\033[0m\033[K\r\n  hits 12\033[K\r\n  misses 3\033[K\r\n\033[J\033[?7h\033[?25h"));
-	text = frame(t);
-	assert_non_null(strstr(text, "  0 events/s\033[0m"));
-	assert_non_null(strstr(text, "\r\033[4A")); /* four lines up, and over them again */
-	end_table(t);
-	weir_test_batch_free(b);
-}
-
-/* Nothing a summary says can act on the terminal, and nothing exceeds its size. */
-static void test_table_hostile(void **state)
-{
-	struct weir_test *t;
-	const char *text;
-	char many[4000] = "";
-
-	(void)state;
-	setenv("NO_COLOR", "1", 1);
-	t = start_table(10, 20);
-	weir_test_answer(t, "*.summary", "a\033[2Jb\a\x9b\xc2\x9b\xe2\x80\xae" "c\xc3\xbc\r\b\n\n0123456789012345678901234567890\n");
-	text = frame(t);
-	assert_non_null(strstr(text, "a?[2Jb???????c\xc3\xbc??\033[K\r\n\033[K\r\n01234567890123456789\033[K\r\n"));
-	assert_null(strstr(text, "\033[1m"));
-	for (int i = 0; i < 100; i++)
-		sprintf(many + strlen(many), "line %d\n", i);
-	weir_test_answer(t, "*.summary", many);
-	text = frame(t);
-	assert_int_equal(count(text, "\r\n"), 9);
-	assert_non_null(strstr(text, "line 7\033[K"));
-	unsetenv("NO_COLOR");
-	end_table(t);
-}
-
-/* A changed size begins with a clear screen; a missing summary is said. */
-static void test_table_resize(void **state)
-{
-	struct winsize size = { .ws_row = 30, .ws_col = 100 };
-	struct weir_test *t = start_table(24, 80);
-
-	(void)state;
-	assert_non_null(strstr(frame(t), "no running plugin has a summary"));
-	assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
-	assert_non_null(strstr(frame(t), "\033[H\033[2J"));
-	assert_null(strstr(frame(t), "\033[2J"));
-	end_table(t);
-}
-
-/* A terminal that is not read costs frames, not events, and stop still ends. */
-static void test_table_stuck(void **state)
-{
-	struct weir_test *t = start_table(60, 200);
-	struct weir_test_batch *b = batch(0, 10);
-	char many[20000];
-
-	(void)state;
-	memset(many, 'x', sizeof many);
-	for (size_t i = 100; i < sizeof many; i += 100)
-		many[i] = '\n';
-	many[sizeof many - 1] = 0;
-	weir_test_answer(t, "*.summary", many);
-	weir_test_advance(t, 60 * WEIR_TEST_SECOND);
-	assert_int_equal(weir_test_deliver(t, b), WEIR_DELIVERED);
-	end_table(t);
-	weir_test_batch_free(b);
-}
-
 static int setup(void **state)
 {
 	(void)state;
@@ -611,6 +560,8 @@ int main(void)
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_rotation),
 		cmocka_unit_test(test_flush_interval),
+		cmocka_unit_test(test_standard_output),
+		cmocka_unit_test(test_shared_pipe),
 		cmocka_unit_test(test_bad_start),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_table),
