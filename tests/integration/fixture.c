@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -70,7 +71,7 @@ static void write_config(struct daemon *d, const char *yaml)
 
 	assert_non_null(f);
 	for (; *yaml; yaml++) {
-		const char *with = yaml[0] != '%' ? NULL : yaml[1] == 'S' ? d->socket : yaml[1] == 'D' ? d->dir
+		const char *with = yaml[0] != '@' ? NULL : yaml[1] == 'S' ? d->socket : yaml[1] == 'D' ? d->dir
 			: yaml[1] == 'P' ? WEIR_PLUGINS : yaml[1] == 'B' ? WEIR_BENCH_PLUGINS : NULL;
 
 		if (with) {
@@ -85,6 +86,20 @@ static void write_config(struct daemon *d, const char *yaml)
 
 void daemon_spawn(struct daemon *d, const char *yaml)
 {
+	daemon_spawn_as(d, geteuid(), yaml);
+}
+
+static void become(struct daemon *d, uid_t uid)
+{
+	if (uid == geteuid())
+		return;
+	if (chown(d->dir, uid, uid) || chown(d->config, uid, uid) || setgroups(0, NULL) ||
+	    setresgid(uid, uid, uid) || setresuid(uid, uid, uid))
+		_exit(126);
+}
+
+void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml)
+{
 	memset(d, 0, sizeof *d);
 	snprintf(d->dir, sizeof d->dir, "/tmp/weir-test-XXXXXX");
 	assert_non_null(mkdtemp(d->dir));
@@ -96,6 +111,7 @@ void daemon_spawn(struct daemon *d, const char *yaml)
 	d->pid = fork();
 	assert_true(d->pid >= 0);
 	if (!d->pid) {
+		become(d, uid);
 		int log = open(d->log, O_CREAT | O_WRONLY | O_APPEND, 0600);
 		int out = open(d->out, O_CREAT | O_WRONLY | O_APPEND, 0600);
 

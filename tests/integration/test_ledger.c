@@ -15,8 +15,8 @@
 #include <cmocka.h>
 
 #define COMMON                                                                 \
-	"control: {socket: '%S'}\nhttp: {listen: ''}\nstate_dir: '%D/state'\n"  \
-	"plugin_dirs: ['%B', '%P']\n"
+	"control: {socket: '@S'}\nhttp: {listen: ''}\nstate_dir: '@D/state'\n"  \
+	"plugin_dirs: ['@B', '@P']\n"
 
 static json_t *status(struct daemon *d)
 {
