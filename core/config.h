@@ -71,7 +71,7 @@ struct weir__settings {
 struct weir__config;
 
 /* path NULL: the built-in default. 0, or -errno with diags filled (never just
- * one without the other). */
+ * one without the other). path outlives the diags, and so does name below. */
 int weir__config_open(const char *path, struct weir__diags *diags, struct weir__config **ret);
 /* From memory; `name` is shown in messages. For tests and the fuzzer. */
 int weir__config_open_text(const char *name, const char *text, size_t len,

@@ -21,7 +21,8 @@ struct weir__diag {
 	struct weir__mark at;
 	char *message; /* what is wrong and what was expected */
 	char *hint;    /* "did you mean ...", the option's doc; or NULL */
-	char *source;  /* the line, or NULL */
+	char *source;  /* the line, or NULL; a long one is cut */
+	size_t caret;  /* where at.column is in source, from 0 */
 };
 
 /* Bounded: after 100 errors the rest are only counted. */
@@ -31,7 +32,13 @@ struct weir__diags {
 	bool oom; /* a diagnostic could not be kept; still an error */
 };
 
-/* text: the whole file, or NULL; the line of `at` is copied out of it. */
+static inline bool weir__diags_failed(const struct weir__diags *d)
+{
+	return d->errors || d->oom;
+}
+
+/* text: the whole file, or NULL; the line of `at` is copied out of it. Kept in
+ * the order of lines; the same said twice at one place is kept once. */
 __attribute__((format(printf, 6, 7))) void
 weir__diag_add(struct weir__diags *d, bool warning, const struct weir__mark *at,
                const char *text, const char *hint, const char *fmt, ...);

@@ -24,6 +24,11 @@ void weir__options_free(const struct weir_table *opts, void *base);
 size_t weir__option_format(const struct weir_option *opt, const void *base, char *buf, size_t size);
 /* Row by name, or NULL. */
 const struct weir_option *weir__option_find(const struct weir_table *opts, const char *name);
+/* What a user may write, for messages: "a duration such as 250ms, 10s or 5m, at
+ * least 100ms". snprintf-like. */
+size_t weir__option_expected(const struct weir_option *opt, char *buf, size_t size);
+/* A number of this option's type as a user would write it: "64KiB", "1m30s". */
+size_t weir__option_number(const struct weir_option *opt, double value, char *buf, size_t size);
 /* "duration", "bytes", "one of a, b, c" ... for docs. */
 size_t weir__option_type_text(const struct weir_option *opt, char *buf, size_t size);
 

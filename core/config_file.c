@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration's file: read whole, into memory. Happy path: one open, a few
+ * reads. Whatever prevents it is an error that says what to do. A pipe works, so
+ * that `weir run -c <(generate)` does. Main thread.
+ */
+#include "config_priv.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A configuration has some KiB; what is larger is the wrong file. */
+#define FILE_MAX (1024 * 1024)
+#define CHUNK    65536
+
+static const char *advice(int err)
+{
+	switch (err) {
+	case ENOENT:
+		return "create it, or leave out -c: then the built-in configuration is used";
+	case EACCES:
+	case EPERM:
+		return "run as a user that may read it, or change its owner or mode";
+	case EISDIR:
+		return "name a file in that directory";
+	case EFBIG:
+		return "a configuration has at most 1 MiB; is this the right file?";
+	default:
+		return NULL;
+	}
+}
+
+/* Everything up to the end; *ret is the caller's. */
+static int read_all(int fd, char **ret, size_t *ret_len)
+{
+	size_t len = 0, room = 0;
+	char *buf = NULL, *tmp;
+	ssize_t n = 1;
+	int rc = 0;
+
+	while (n > 0 && !rc) {
+		if (len == room) {
+			room += CHUNK;
+			tmp = weir__realloc(buf, room);
+			if (!tmp) {
+				rc = -ENOMEM;
+				break;
+			}
+			buf = tmp;
+		}
+		n = read(fd, buf + len, room - len);
+		if (n < 0 && errno == EINTR)
+			n = 1;
+		else if (n < 0)
+			rc = -errno;
+		else
+			len += (size_t)n;
+		if (len > FILE_MAX)
+			rc = -EFBIG;
+	}
+	if (rc) {
+		weir__free(buf);
+		return rc;
+	}
+	*ret = buf;
+	*ret_len = len;
+	return 0;
+}
+
+static int read_file(const char *path, char **ret, size_t *ret_len)
+{
+	struct stat st;
+	int fd, rc;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		rc = -errno;
+	else if (S_ISDIR(st.st_mode))
+		rc = -EISDIR;
+	else
+		rc = read_all(fd, ret, ret_len);
+	close(fd);
+	return rc;
+}
+
+int weir__config_read(const char *path, struct weir__diags *diags, struct weir__config **ret)
+{
+	const struct weir__mark at = { .file = path };
+	const char *slash;
+	char *text = NULL, *dir;
+	size_t len = 0;
+	int rc;
+
+	if (!path)
+		return weir__config_read_text("(built-in)", NULL, weir__config_default,
+		                              strlen(weir__config_default), diags, ret);
+	rc = read_file(path, &text, &len);
+	if (rc) {
+		diags->oom |= rc == -ENOMEM;
+		if (rc != -ENOMEM)
+			weir__diag_add(diags, false, &at, NULL, advice(-rc),
+			               "cannot read the configuration: %s", strerror(-rc));
+		return rc;
+	}
+	slash = strrchr(path, '/');
+	dir = slash ? weir__strndup(path, slash == path ? 1 : (size_t)(slash - path)) :
+	              weir__strdup(".");
+	rc = dir ? weir__config_read_text(path, dir, text, len, diags, ret) : -ENOMEM;
+	diags->oom |= rc == -ENOMEM;
+	weir__free(dir);
+	weir__free(text);
+	return rc;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The options that are Weir's own: the daemon's, and those that every plugin's
+ * section may have. Everything else about them (parsing, messages, schema,
+ * reference page) is derived from these rows.
+ */
+#include "config.h"
+
+#define DAEMON struct weir__daemon_config
+#define COMMON struct weir__common_config
+#define FOR_COLLECTORS .reserved = 1u << WEIR_COLLECTOR
+#define FOR_CONSUMERS  .reserved = 1u << WEIR_OUTPUT | 1u << WEIR_PROCESSOR
+
+#define MS 1e6 /* in ns */
+#define S  1e9
+#define KIB 1024.0
+#define MIB (1024 * KIB)
+
+static const struct weir_option daemon_options[] = {
+	WEIR_OPTION_ENUM(DAEMON, log_level, "log.level", "error warn info debug", "info",
+	                 "Write log lines of this severity and above"),
+	WEIR_OPTION_ENUM(DAEMON, log_format, "log.format", "logfmt json", "logfmt",
+	                 "How a log line is written"),
+	WEIR_OPTION_STRING(DAEMON, log_file, "log.file", "",
+	                   "File the log goes to; empty is standard error",
+	                   .flags = WEIR_OPTION_PATH),
+	WEIR_OPTION_UINT(DAEMON, log_burst, "log.burst", "20",
+	                 "Lines per second from one place in the code; what is more is counted; 0 is no limit",
+	                 .unit = "lines"),
+	WEIR_OPTION_STRING(DAEMON, http_listen, "http.listen", "127.0.0.1:9347",
+	                   "Address and port of the HTTP listener; empty is none"),
+	WEIR_OPTION_STRING(DAEMON, http_tls_cert, "http.tls.cert", "",
+	                   "Certificate for HTTPS, a PEM file; empty is plain HTTP",
+	                   .flags = WEIR_OPTION_PATH),
+	WEIR_OPTION_STRING(DAEMON, http_tls_key, "http.tls.key", "",
+	                   "Private key of the certificate, a PEM file",
+	                   .flags = WEIR_OPTION_PATH),
+	WEIR_OPTION_STRING(DAEMON, http_auth_user, "http.auth.user", "",
+	                   "User name that HTTP clients must give; empty asks for none"),
+	WEIR_OPTION_STRING(DAEMON, http_auth_password_file, "http.auth.password_file", "",
+	                   "File whose first line is the password of http.auth.user",
+	                   .flags = WEIR_OPTION_PATH),
+	WEIR_OPTION_STRING(DAEMON, control_socket, "control.socket", "/run/weir/control.sock",
+	                   "Unix socket for weir status, enable, query and the like",
+	                   .flags = WEIR_OPTION_PATH),
+	WEIR_OPTION_STRING(DAEMON, control_group, "control.group", "",
+	                   "Group that may use the control socket; empty is the daemon's own"),
+	WEIR_OPTION_STRING(DAEMON, state_dir, "state_dir", "/var/lib/weir",
+	                   "Directory for what outlives the daemon", .flags = WEIR_OPTION_PATH),
+	WEIR_OPTION_LIST(DAEMON, plugin_dirs, "plugin_dirs", "",
+	                 "Directories with plugins, searched in order; none means where Weir is installed",
+	                 .flags = WEIR_OPTION_PATH),
+	WEIR_OPTION_DURATION(DAEMON, shutdown_timeout_ns, "shutdown_timeout", "5s",
+	                     "How long to wait for outputs to take what is queued when Weir stops",
+	                     .min = 0, .max = 600 * S),
+	WEIR_OPTION_DURATION(DAEMON, probe_interval_ns, "probe_interval", "30s",
+	                     "How often a failed source is tried again",
+	                     .min = 100 * MS, .max = 86400 * S),
+};
+const struct weir_table weir__daemon_options = WEIR_TABLE(daemon_options);
+
+static const struct weir_option common_options[] = {
+	WEIR_OPTION_BOOL(COMMON, enabled, "enabled", "true", "Whether the plugin is started"),
+	WEIR_OPTION_STRING(COMMON, path, "path", "",
+	                   "The plugin's library; empty is NAME.so in plugin_dirs",
+	                   .flags = WEIR_OPTION_PATH),
+	WEIR_OPTION_LIST(COMMON, sources, "sources", "",
+	                 "Which of the collector's sources to try, in this order; none means all, best first",
+	                 FOR_COLLECTORS),
+	/* 64 KiB: the largest page, and a ring is at least one */
+	WEIR_OPTION_BYTES(COMMON, ring_bytes, "ring", "512KiB",
+	                  "Memory of the kernel's ring buffers, all together",
+	                  .min = 64 * KIB, .max = 1024 * MIB,
+	                  .flags = WEIR_OPTION_POWER_OF_TWO, FOR_COLLECTORS),
+	WEIR_OPTION_ENUM(COMMON, latency, "latency_class", "low balanced economy", "balanced",
+	                 "How soon events are picked up: sooner costs more CPU", FOR_COLLECTORS),
+	WEIR_OPTION_ENUM(COMMON, fallback, "fallback", "auto always", "auto",
+	                 "When a stand-in collector runs: only if what it stands in for cannot, or always",
+	                 FOR_COLLECTORS),
+	WEIR_OPTION_LIST(COMMON, topics, "topics", "",
+	                 "Topics to take; none means the plugin's own choice", FOR_CONSUMERS),
+	WEIR_OPTION_LIST(COMMON, collectors, "collectors", "",
+	                 "Collectors to take events from; none means every one", FOR_CONSUMERS),
+	WEIR_OPTION_BYTES(COMMON, queue_bytes, "queue", "4MiB",
+	                  "Memory of the queue from each collector",
+	                  .min = 64 * KIB, .max = 1024 * MIB, FOR_CONSUMERS),
+	WEIR_OPTION_ENUM(COMMON, on_full, "on_full", "drop_newest drop_oldest block", "drop_newest",
+	                 "What happens to events when the queue is full", FOR_CONSUMERS),
+};
+const struct weir_table weir__common_options = WEIR_TABLE(common_options);
