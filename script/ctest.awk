@@ -15,6 +15,7 @@ FNR == NR && /^ *[0-9]+\/[0-9]+ Test +#[0-9]+: / {
 	sub(/^[^ ]* \.*/, "", line)
 	sub(/ +[0-9.]+ sec.*$/, "", line)
 	gsub(/^[ *]+|[ *]+$/, "", line)
+	sub(/\*\*\*Exception:/, "", line)
 	order[++tests] = name
 	status[name] = line
 	next
@@ -40,6 +41,7 @@ running != "" && /^\[  SKIPPED \] / {
 	silent[test] = silent[test] " " running
 	running = ""
 }
+/^<end of output>/ { unfinished[test] = running; running = "" }
 /^SKIP: / {
 	reasons[test]++
 	reason[test, reasons[test]] = substr($0, 7)
@@ -52,7 +54,9 @@ END {
 			if (reasons[test] == 0)
 				print "skip\t" test "\tno reason printed"
 		} else if (status[test] != "Passed") {
-			if (!failed[test])
+			if (unfinished[test] != "")
+				print "fail\t" test ": " unfinished[test] " did not end (" status[test] ")"
+			else if (!failed[test])
 				print "fail\t" test ": " status[test]
 		} else if (passed[test] + skipped[test] == 0) {
 			print "pass\t1"

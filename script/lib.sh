@@ -17,7 +17,7 @@ weir_jobs=${WEIR_JOBS:-$(nproc)}
 export LC_ALL=C.UTF-8
 
 # One list per job. The build and what its tests are compiled with come first.
-packages_build="cmake ninja-build gcc libc6-dev linux-libc-dev pkg-config clang llvm
+packages_build="cmake ninja-build make gcc libc6-dev linux-libc-dev pkg-config clang llvm
 	libbpf-dev libelf-dev zlib1g-dev libuv1-dev libyaml-dev libnng-dev
 	libmicrohttpd-dev libjansson-dev"
 packages_test="$packages_build libcmocka-dev libclang-rt-14-dev clang-format
