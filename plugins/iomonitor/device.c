@@ -64,7 +64,7 @@ static struct io_disk *disk_of(struct weir_plugin *p, uint32_t dev)
 	return d;
 }
 
-void io_disks_take(struct weir_plugin *p)
+void io_disks_read(struct weir_plugin *p)
 {
 	struct iomonitor *m = weir_state(p);
 	struct weir_io_device now;
@@ -73,21 +73,27 @@ void io_disks_take(struct weir_plugin *p)
 
 	/* Bound: as many as the map holds. */
 	for (int i = 0; i < WEIR_IO_MAX_DEVICES; i++) {
-		uint64_t *n = (uint64_t *)&now, *last, *delta;
-
 		if (p->host->map_next(m->devices_fd, prev, &key))
 			return;
 		prev = &key;
 		if (p->host->map_lookup(m->devices_fd, &key, &now))
 			continue;
 		d = disk_of(p, key);
-		if (!d)
-			continue;
-		last = (uint64_t *)&d->last;
-		delta = (uint64_t *)&d->delta;
-		for (size_t w = 0; w < sizeof now / sizeof *n; w++) {
-			delta[w] = n[w] - last[w];
-			last[w] = n[w];
+		if (d)
+			d->now = now;
+	}
+}
+
+void io_disks_difference(struct iomonitor *m)
+{
+	for (size_t i = 0; i < m->disk_count; i++) {
+		const uint64_t *now = (const uint64_t *)&m->disks[i].now;
+		uint64_t *last = (uint64_t *)&m->disks[i].last;
+		uint64_t *delta = (uint64_t *)&m->disks[i].delta;
+
+		for (size_t w = 0; w < sizeof(struct weir_io_device) / sizeof *now; w++) {
+			delta[w] = now[w] - last[w];
+			last[w] = now[w];
 		}
 	}
 }

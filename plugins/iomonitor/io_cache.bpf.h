@@ -141,16 +141,29 @@ static __always_inline void io_miss(const struct io_added *a, u32 path, u64 page
 		a->t->miss_pages += pages;
 }
 
+/* Tells one operation of a task from its next, where sys_enter does not: the range
+ * asked for, and how many read calls the task has finished. */
+static __always_inline u64 io_op_key(u64 lo, u64 hi)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 key = ~(lo ^ hi << 32);
+
+	if (bpf_core_field_exists(task->ioac.syscr))
+		key += task->ioac.syscr * 0x9e3779b97f4a7c15ull;
+	return key;
+}
+
 /* Added by a read that asks for [lo, hi). */
 static __always_inline void io_added_by_read(const struct io_added *a, u32 path, u64 lo, u64 hi)
 {
-	u64 miss = io_overlap(a, lo, hi), key = ~(lo ^ hi << 32);
+	u64 miss = io_overlap(a, lo, hi), key;
 
 	io_fill(a, WEIR_IO_FILL_DEMAND, miss);
 	io_fill(a, WEIR_IO_FILL_READAHEAD, a->pages - miss);
 	if (!miss)
 		return;
 	io_miss(a, path, miss);
+	key = io_op_key(lo, hi);
 	/* sys_enter clears the flag; without it the asked range tells calls apart. */
 	if (a->t && (io_calls && path == WEIR_IO_PATH_READ ? !(a->t->flags & WEIR_IO_TASK_MISSED)
 	                                                   : a->t->op_key != key)) {
@@ -392,7 +405,9 @@ int WEIR_PROG(io_get_pages, struct address_space *mapping, unsigned long index, 
 	struct inode *inode = mapping->host;
 	u64 end, m = (u64)mapping;
 
-	if (!c)
+	if (!c || !io_wanted_inode(inode))
+		return 0;
+	if (io_task_filter() && !io_current(&c->got_scratch))
 		return 0;
 	end = inode->i_size;
 	end = end ? (end - 1) >> io_page_shift : 0;

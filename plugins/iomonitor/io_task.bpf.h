@@ -144,6 +144,12 @@ static __always_inline bool io_cgroup_wanted(void)
 	return false;
 }
 
+/* Is any filter set that asks who the task is? A constant. */
+static __always_inline bool io_task_filter(void)
+{
+	return io_comm_count || io_pid_count || io_cgroup_count;
+}
+
 static __always_inline bool io_device_wanted(u32 dev)
 {
 	if (!io_device_count)

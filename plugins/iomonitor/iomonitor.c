@@ -119,6 +119,7 @@ static void window_end(struct weir_plugin *p, void *arg)
 	struct iomonitor *m = arg;
 	uint64_t took = weir_now(p) - m->window_start_ns, pages;
 
+	p->host->timer_stop(m->window);
 	m->window = NULL;
 	p->host->bpf_attach(p, "io_get_pages", false);
 	io_sum(m);
@@ -239,7 +240,8 @@ static int tick(struct weir_plugin *p)
 	io_sum(m);
 	io_difference(m);
 	io_processes_take(p);
-	io_disks_take(p);
+	io_disks_read(p);
+	io_disks_difference(m);
 	io_reclaimers_take(p, since);
 	io_hints_prune(p);
 	io_publish_rates(p);
@@ -255,6 +257,7 @@ static int collect(struct weir_plugin *p)
 	if (!m->cpu)
 		return 0;
 	io_sum(m);
+	io_disks_read(p);
 	io_publish(p);
 	return 0;
 }

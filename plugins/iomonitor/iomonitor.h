@@ -48,7 +48,7 @@ struct io_cgroup {
 struct io_disk {
 	uint32_t dev;
 	char name[32];
-	struct weir_io_device last, delta;
+	struct weir_io_device now, last, delta;
 };
 
 struct iomonitor {
@@ -118,7 +118,8 @@ bool io_work_any(const struct io_work *w);
 /* device.c */
 int io_disks_init(struct weir_plugin *p);
 void io_disks_fini(struct weir_plugin *p);
-void io_disks_take(struct weir_plugin *p);
+void io_disks_read(struct weir_plugin *p);
+void io_disks_difference(struct iomonitor *m);
 void io_reclaimers_take(struct weir_plugin *p, uint64_t since_ns);
 void io_hints_prune(struct weir_plugin *p);
 

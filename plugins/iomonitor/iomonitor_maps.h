@@ -141,7 +141,7 @@ struct weir_io_cpu {
 	/* io_get_pages (only with latency off) */
 	__u64 got_lookup_pages;
 	__u64 got_ops;
-	__u64 got_mapping, got_index, got_last;
+	__u64 got_mapping, got_index, got_last, got_scratch;
 	/* io_shrink */
 	__u64 scanned[4], reclaimed[4]; /* by enum weir_io_reclaimer */
 	/* io_reclaim_end, io_memcg_end */

@@ -121,7 +121,7 @@ static void publish_disks(struct weir_plugin *p)
 
 	for (size_t i = 0; i < m->disk_count; i++)
 		for (int op = 0; op < WEIR_IO_BLOCK_OPS; op++) {
-			const struct weir_io_block_counts *b = &m->disks[i].last.op[op];
+			const struct weir_io_block_counts *b = &m->disks[i].now.op[op];
 			const char *labels[] = { m->disks[i].name, io_block_op_names[op], SOURCE, NULL };
 
 			if (!io_bucket_sum(b->device_bucket))

@@ -142,7 +142,7 @@ static int answer_devices(struct weir_plugin *p, const void *args, struct weir_o
 		weir_printf(p, out, "%s{\"name\":", i ? "," : "");
 		p->host->out_json_string(out, m->disks[i].name, sizeof m->disks[i].name);
 		for (int op = 0; op < WEIR_IO_BLOCK_OPS; op++) {
-			const struct weir_io_block_counts *b = &m->disks[i].last.op[op];
+			const struct weir_io_block_counts *b = &m->disks[i].now.op[op];
 			uint64_t n = io_bucket_sum(b->device_bucket);
 
 			if (!n)

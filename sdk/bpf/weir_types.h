@@ -62,6 +62,11 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+/* CONFIG_TASK_XACCT */
+struct task_io_accounting {
+	u64 syscr;
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -72,6 +77,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct files_struct *files;
 	struct signal_struct *signal;
+	struct task_io_accounting ioac;
 };
 
 struct signal_struct {
