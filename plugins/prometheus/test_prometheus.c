@@ -175,7 +175,7 @@ static void test_walk_fails(void **state)
 	assert_int_equal(weir_test_free(t), 0);
 }
 
-static char names[16000][16];
+static char names[16000][24];
 
 static void add_many(size_t n)
 {
