@@ -382,6 +382,7 @@ int weir__desc_check(const struct weir_plugin_desc *d, char *reason, size_t size
 	int r;
 
 	if ((r = check_head(&c, d)) < 0 || (r = check_topics(&c, d)) < 0 ||
+	    (r = check_callbacks(&c, d)) < 0 ||
 	    (r = weir__check_options(&c, &d->options, d->state_size)) < 0)
 		return r;
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
@@ -394,5 +395,5 @@ int weir__desc_check(const struct weir_plugin_desc *d, char *reason, size_t size
 		if (r < 0)
 			return r;
 	}
-	return check_callbacks(&c, d);
+	return 0;
 }

@@ -301,6 +301,7 @@ int weir_test_start(struct weir_test *t, const char *source)
 	if (r < 0)
 		return r;
 	t->started = true;
+	t->stopped = NULL;
 	if (source && (r = start_source(t, source)) < 0)
 		weir_test_stop(t);
 	return r < 0 ? r : 0;
@@ -308,11 +309,12 @@ int weir_test_start(struct weir_test *t, const char *source)
 
 void weir_test_stop(struct weir_test *t)
 {
-	const struct weir_source *s = t->source;
+	const struct weir_source *s = t->source_started ? t->source : t->stopped;
 
 	weir__test_tick_stop(t);
-	if (s && t->source_started && s->stop)
+	if (s && s->stop)
 		s->stop(&t->plugin);
+	t->stopped = s; /* a second stop reaches it again */
 	t->source_started = false;
 	t->source = NULL;
 	if (t->initialised && t->desc->stop)

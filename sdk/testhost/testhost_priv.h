@@ -63,6 +63,7 @@ struct weir_test {
 	const struct weir_plugin_desc *desc;
 	bool initialised, started, source_started;
 	const struct weir_source *source; /* being tried, or started */
+	const struct weir_source *stopped; /* the one that ran before */
 
 	uint64_t now_ns, random, order;
 	struct weir_timer *timers, *tick;

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <errno.h>
+#include <sys/types.h>
 
 enum weir_log_level { WEIR_ERROR, WEIR_WARN, WEIR_INFO, WEIR_DEBUG };
 enum weir_fd_events { WEIR_READABLE = 1, WEIR_WRITABLE = 2 };

@@ -52,7 +52,7 @@ enum weir_option_flags {
 	{ .name = (n), .type = (t), .def = (d), .doc = (dc),                   \
 	  .offset = offsetof(s, m) +                                           \
 	            0 * sizeof(char[__builtin_types_compatible_p(              \
-	                                typeof(((s *)0)->m), ctype) ? 1 : -1]), \
+	                                __typeof__(((s *)0)->m), ctype) ? 1 : -1]), \
 	  __VA_ARGS__ }
 /* struct, member, name, default, doc, then any further .fields */
 #define WEIR_OPTION_BOOL(s, m, n, d, dc, ...)     WEIR__OPT(s, m, bool, n, WEIR_OPT_BOOL, d, dc, __VA_ARGS__)

@@ -47,7 +47,7 @@ extern const struct weir_plugin_desc weir_plugin;
 #define weir_test_new(desc, ...)                                               \
 	weir_test_new_with((desc), (const char *const[]){ __VA_ARGS__ __VA_OPT__(,) NULL })
 struct weir_test *weir_test_new_with(const struct weir_plugin_desc *desc, const char *const *options);
-/* The same; -EINVAL and what is wrong instead of aborting. */
+/* The same; -EINVAL or -ERANGE, and what is wrong, instead of aborting. */
 int weir_test_try_new(const struct weir_plugin_desc *desc, const char *const *options,
                       struct weir_test **ret, char *err, size_t err_size);
 /* Stop and fini what is still due, then: blocks left on the plugin's account. */
@@ -159,7 +159,8 @@ size_t weir_test_bytes(struct weir_test *t);
 int weir_test_record(struct weir_test *t, uint16_t kind, const void *payload, uint32_t len);
 
 /* Ask a query; args "name=value". What answer() returned; the text is cut at size
- * and ends in NUL. -ENOENT: no such query; -EINVAL: a bad argument, said in buf. */
+ * and ends in NUL. -ENOENT: no such query; -EINVAL, -ERANGE: a bad
+ * argument, said in buf. */
 #define weir_test_query(t, name, buf, size, ...)                               \
 	weir_test_query_with((t), (name), (const char *const[]){ __VA_ARGS__ __VA_OPT__(,) NULL }, \
 	                     (buf), (size))
