@@ -7,7 +7,11 @@
 #ifndef WEIR_CORE_CLI_H
 #define WEIR_CORE_CLI_H
 
-/* name, arguments, one line of help */
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+/* name, arguments, one line of help; what options each takes is in cli.c */
 #define WEIR__COMMANDS(X)                                                      \
 	X(run,     "[-c FILE]",                "Run the daemon")               \
 	X(check,   "[-c FILE] [--json]",       "Say what this machine can do for each plugin") \
@@ -27,7 +31,50 @@
 WEIR__COMMANDS(X)
 #undef X
 
+/* Options mean the same in every command that takes them:
+ * id, letter, name, argument or NULL, help */
+#define WEIR__CLI_OPTIONS(X)                                                   \
+	X(HELP,   'h', "help",   NULL,   "Show this help")                     \
+	X(CONFIG, 'c', "config", "FILE", "Configuration file; without it, the built-in one") \
+	X(SOCKET, 's', "socket", "PATH", "Control socket; else $WEIR_CONTROL_SOCKET, else the default one") \
+	X(JSON,   'j', "json",   NULL,   "Print JSON, for programs")           \
+	X(COUNT,  'n', "count",  "N",    "Stop after this many events")        \
+	X(FOR,    'f', "for",    "TIME", "Go back to the state before after this time, such as 5m")
+
+enum weir__cli_option {
+#define X(id, ...) WEIR__CLI_##id,
+	WEIR__CLI_OPTIONS(X)
+#undef X
+	WEIR__CLI_OPTION_COUNT
+};
+
+/* A command's words, sorted. */
+struct weir__cli {
+	const char *name;
+	const char *option[WEIR__CLI_OPTION_COUNT]; /* value, "" for a flag, NULL: not given */
+	int argc; /* the words that are no options */
+	char **argv;
+};
+
+/* Does it all: -1 go on, or the exit code (help was shown, or the complaint said). */
+int weir__cli_parse(int argc, char **argv, struct weir__cli *ret);
 /* Print "weir NAME: unknown option ..." or the command's help. Return 2 / 0. */
 int weir__cmd_usage(const char *name, const char *complaint);
+/* The list of commands, to f. */
+void weir__cli_overview(FILE *f);
+/* What `weir docs` writes about all commands. */
+void weir__cli_reference(FILE *f);
+/* A complaint about an unknown command with the nearest one; returns 2. */
+int weir__cli_unknown(const char *name);
+
+/* Colours: only for a terminal, and unless NO_COLOR is set. */
+bool weir__cli_colour(FILE *f);
+/* "weir NAME: what is wrong" to stderr, escaped; returns 1. */
+__attribute__((format(printf, 2, 3))) int
+weir__cli_error(const char *name, const char *fmt, ...);
+/* Ask the daemon. NULL: it has been said why; else an answer with "ok" true, to be
+ * json_decref'ed. Takes the reference of request. */
+json_t *weir__cli_ask(const struct weir__cli *cli, json_t *request, int timeout_ms);
+const char *weir__cli_socket(const struct weir__cli *cli);
 
 #endif

@@ -9,6 +9,7 @@
  * what cannot be written at all counts as suppressed. Never fails its caller.
  */
 #include "log.h"
+#include "format_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,11 +43,6 @@ struct site {
 	char text[SITE_TEXT];/* start of the format, likewise */
 };
 
-struct line {
-	char buf[LINE_MAX_BYTES];
-	size_t len;
-};
-
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
 static const char *const level_colours[] = { "\033[31m", "\033[33m", "\033[32m", "\033[2m" };
 
@@ -62,78 +58,38 @@ static uint64_t swept_ns;
 
 /* ---- putting a line together --------------------------------------------- */
 
-/* Room for the newline and for a closing quote and brace is kept back. */
-static bool put(struct line *l, const char *s, size_t n)
+static void put(struct weir__writer *w, const char *s)
 {
-	if (l->len + n > sizeof l->buf - 4)
-		return false;
-	memcpy(l->buf + l->len, s, n);
-	l->len += n;
-	return true;
+	weir__put(w, s, strlen(s));
 }
 
-static bool puts_(struct line *l, const char *s)
+/* A JSON string, which is a logfmt value too. An escape is never cut: what does not
+ * fit is tried again with half of it. */
+static void put_string(struct weir__writer *w, const char *s)
 {
-	return put(l, s, strlen(s));
-}
+	struct weir__writer start = *w;
+	size_t n = strlen(s);
 
-/* Length of the valid UTF-8 sequence at s, 0 if there is none. C1 controls
- * (U+0080..9F) count as none: terminals obey them. */
-static size_t utf8_length(const unsigned char *s)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-	uint32_t c = s[0];
-
-	if (n == 1)
-		return s[0] >= 0x20 && s[0] != 0x7f;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	c &= 0x7fu >> n;
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
+	for (;; n /= 2) {
+		weir__put_lit(w, "\"");
+		weir__put_escaped(w, s, n, WEIR__ESCAPE_JSON);
+		weir__put_lit(w, "\"");
+		if (!w->over || n == 0)
+			return;
+		*w = start;
 	}
-	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) || c < 0xa0)
-		return 0;
-	return n;
-}
-
-/* A JSON string, which is a logfmt value too. Nothing that a terminal would obey. */
-static void put_string(struct line *l, const char *s)
-{
-	char esc[8];
-
-	puts_(l, "\"");
-	while (*s) {
-		size_t n = utf8_length((const unsigned char *)s);
-
-		if (*s == '"' || *s == '\\') {
-			snprintf(esc, sizeof esc, "\\%c", *s);
-			n = 0;
-		} else if (!n) {
-			snprintf(esc, sizeof esc, *s == '\n' ? "\\n" : *s == '\t' ? "\\t" : "\\u%04x",
-			         (unsigned char)*s);
-		}
-		if (!(n ? put(l, s, n) : puts_(l, esc)))
-			break;
-		s += n ? n : 1;
-	}
-	/* The room kept back is for this. */
-	l->buf[l->len++] = '"';
 }
 
 /* Bare where it needs no quotes. */
-static void put_name(struct line *l, const char *s)
+static void put_name(struct weir__writer *w, const char *s)
 {
-	if (*s && !s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_.")])
-		puts_(l, s);
+	if (!s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_.")])
+		put(w, s);
 	else
-		put_string(l, s);
+		put_string(w, s);
 }
 
-static void put_time(struct line *l)
+static void put_time(struct weir__writer *w)
 {
 	struct timespec ts;
 	struct tm tm;
@@ -144,7 +100,7 @@ static void put_time(struct line *l)
 	gmtime_r(&ts.tv_sec, &tm);
 	n = strftime(buf, sizeof buf, "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(buf + n, sizeof buf - n, ".%03ldZ", ts.tv_nsec / 1000000);
-	puts_(l, buf);
+	put(w, buf);
 }
 
 static bool colour(int fd)
@@ -154,51 +110,45 @@ static bool colour(int fd)
 	return fd == STDERR_FILENO && !(no && *no) && isatty(fd);
 }
 
-static void put_logfmt(struct line *l, int fd, int level, const char *plugin,
+static void put_logfmt(struct weir__writer *w, bool paint, int level, const char *plugin,
                        const char *message, uint64_t suppressed)
 {
-	bool paint = colour(fd);
-	char number[48];
-
-	puts_(l, "time=");
-	put_time(l);
-	puts_(l, " level=");
-	puts_(l, paint ? level_colours[level] : "");
-	puts_(l, level_names[level]);
-	puts_(l, paint ? "\033[0m" : "");
-	if (plugin && *plugin) {
-		puts_(l, " plugin=");
-		put_name(l, plugin);
+	weir__put_lit(w, "time=");
+	put_time(w);
+	weir__put_lit(w, " level=");
+	put(w, paint ? level_colours[level] : "");
+	put(w, level_names[level]);
+	put(w, paint ? "\033[0m" : "");
+	if (plugin) {
+		weir__put_lit(w, " plugin=");
+		put_name(w, plugin);
 	}
 	if (suppressed) {
-		snprintf(number, sizeof number, " suppressed=%" PRIu64, suppressed);
-		puts_(l, number);
+		weir__put_lit(w, " suppressed=");
+		weir__put_u64(w, suppressed);
 	}
-	puts_(l, " msg=");
-	put_string(l, message);
+	weir__put_lit(w, " msg=");
+	put_string(w, message);
 }
 
-static void put_json(struct line *l, int level, const char *plugin, const char *message,
+static void put_json(struct weir__writer *w, int level, const char *plugin, const char *message,
                      uint64_t suppressed)
 {
-	char number[48];
-
-	puts_(l, "{\"time\":\"");
-	put_time(l);
-	puts_(l, "\",\"level\":\"");
-	puts_(l, level_names[level]);
-	puts_(l, "\"");
+	weir__put_lit(w, "{\"time\":\"");
+	put_time(w);
+	weir__put_lit(w, "\",\"level\":\"");
+	put(w, level_names[level]);
+	weir__put_lit(w, "\"");
 	if (plugin) {
-		puts_(l, ",\"plugin\":");
-		put_string(l, plugin);
+		weir__put_lit(w, ",\"plugin\":");
+		put_string(w, plugin);
 	}
 	if (suppressed) {
-		snprintf(number, sizeof number, ",\"suppressed\":%" PRIu64, suppressed);
-		puts_(l, number);
+		weir__put_lit(w, ",\"suppressed\":");
+		weir__put_u64(w, suppressed);
 	}
-	puts_(l, ",\"msg\":");
-	put_string(l, message);
-	l->buf[l->len++] = '}';
+	weir__put_lit(w, ",\"msg\":");
+	put_string(w, message);
 }
 
 static bool write_all(int fd, const char *buf, size_t len)
@@ -220,17 +170,24 @@ static bool write_all(int fd, const char *buf, size_t len)
 static void write_line(int level, const char *plugin, const char *message, uint64_t suppressed)
 {
 	int fd = atomic_load(&log_fd);
-	struct line l;
+	char buf[LINE_MAX_BYTES], name[32];
+	struct weir__writer w;
 
-	l.len = 0;
-	if (atomic_load(&log_format) == WEIR__LOG_JSON)
-		put_json(&l, level, plugin, message, suppressed);
-	else
-		put_logfmt(&l, fd, level, plugin, message, suppressed);
-	l.buf[l.len++] = '\n';
-	if (write_all(fd, l.buf, l.len))
+	if (plugin)
+		snprintf(name, sizeof name, "%s", plugin);
+	plugin = plugin && *plugin ? name : NULL;
+	/* Room is kept back for the end: brace and newline. */
+	weir__writer_init(&w, buf, sizeof buf - 2);
+	if (atomic_load(&log_format) == WEIR__LOG_JSON) {
+		put_json(&w, level, plugin, message, suppressed);
+		*w.at++ = '}';
+	} else {
+		put_logfmt(&w, colour(fd), level, plugin, message, suppressed);
+	}
+	*w.at++ = '\n';
+	if (write_all(fd, buf, (size_t)(w.at - buf)))
 		return;
-	if (fd == STDERR_FILENO || !write_all(STDERR_FILENO, l.buf, l.len))
+	if (fd == STDERR_FILENO || !write_all(STDERR_FILENO, buf, (size_t)(w.at - buf)))
 		atomic_fetch_add(&log_suppressed, 1);
 }
 

@@ -4,6 +4,7 @@
  * which takes valid UTF-8 only. No memory gives NULL, as jansson does. Any thread.
  */
 #include "protocol.h"
+#include "format_text.h"
 #include "mem.h"
 
 #include <string.h>
@@ -15,36 +16,22 @@ void weir__json_setup(void)
 
 json_t *weir__json_text(const char *s)
 {
-	size_t len, ok = 0;
+	size_t len, at = 0, n;
+	uint32_t code;
 	char *copy;
 	json_t *j;
 
 	if (!s)
 		return json_null();
 	len = strlen(s);
-	j = json_stringn(s, len);
-	if (j)
-		return j;
 	copy = weir__strdup(s);
 	if (!copy)
 		return NULL;
-	/* Let jansson judge: the shortest of 1 to 4 bytes that it takes is a character. */
-	while (ok < len) {
-		size_t n = 1;
-
-		while (n <= 4 && ok + n <= len) {
-			j = json_stringn(copy + ok, n);
-			if (j)
-				break;
-			n++;
-		}
-		if (j) {
-			ok += n;
-			json_decref(j);
-			j = NULL;
-		} else {
-			copy[ok++] = '?';
-		}
+	while (at < len) {
+		n = weir__utf8((unsigned char *)copy + at, len - at, &code);
+		if (!n)
+			copy[at] = '?';
+		at += n ? n : 1;
 	}
 	j = json_stringn(copy, len);
 	weir__free(copy);

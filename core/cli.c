@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the commands share: sorting words into options and others, help, complaints
+ * that name the nearest right word, and asking the daemon.
+ *
+ * Happy path: weir__cli_parse, weir__cli_ask, print. Whatever goes wrong is one line
+ * on stderr that says what to do, and an exit code. One thread.
+ */
+#include "cli.h"
+#include "config.h"
+#include "control.h"
+#include "diag.h"
+#include "format.h"
+#include "options.h"
+#include "protocol.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BIT(id) (1u << WEIR__CLI_##id)
+
+/* The options a command takes beside --help, and more about it than one line. */
+static const struct {
+	const char *name;
+	unsigned options;
+	const char *more;
+} specs[] = {
+	{ "run", BIT(CONFIG),
+	  "Loads the plugins, starts them, and runs until SIGTERM or SIGINT; then drains the\n"
+	  "queues and prints the final ledger." },
+	{ "check", BIT(CONFIG) | BIT(JSON),
+	  "Tries what the kernel allows, loads the plugins without starting them, and says\n"
+	  "what is degraded, why, and what to do. Needs no running daemon.\n"
+	  "Exit: 0 all exact, 1 degraded, 2 cannot run." },
+	{ "status", BIT(SOCKET) | BIT(JSON),
+	  "Exit: 1 if a plugin has failed or a route's ledger does not balance." },
+	{ "plugins", BIT(CONFIG) | BIT(JSON),
+	  "Reads the plugin files; needs no running daemon. The configuration file is only\n"
+	  "asked for plugin_dirs." },
+	{ "query", BIT(SOCKET) | BIT(JSON),
+	  "What can be asked: weir plugins describe NAME. On a terminal, a list of objects is\n"
+	  "shown as a table; --json prints the answer as it came." },
+	{ "tail", BIT(SOCKET) | BIT(JSON) | BIT(COUNT),
+	  "Without a topic: all of them. Events that come faster than they can be shown are\n"
+	  "left out and counted." },
+	{ "enable", BIT(SOCKET) | BIT(FOR) | BIT(JSON), NULL },
+	{ "disable", BIT(SOCKET) | BIT(FOR) | BIT(JSON), NULL },
+	{ "restart", BIT(SOCKET) | BIT(JSON), NULL },
+	{ "config", BIT(CONFIG) | BIT(JSON),
+	  "check: say everything that is wrong, exit 1 if something is. show: print the\n"
+	  "configuration in effect, defaults included. schema: print its JSON schema." },
+	{ "docs", BIT(CONFIG),
+	  "Writes options.md, metrics.md, events.md and commands.md, always the same for the\n"
+	  "same plugins." },
+	{ "version", BIT(JSON), NULL },
+};
+
+static const struct {
+	const char *name, *args, *help;
+} commands[] = {
+#define X(name, args, help) { #name, args, help },
+	WEIR__COMMANDS(X)
+#undef X
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+_Static_assert(sizeof specs / sizeof specs[0] == sizeof commands / sizeof commands[0],
+               "each command has its line in specs, in the same order");
+
+static const struct {
+	int letter;
+	const char *name, *arg, *help;
+} options[] = {
+#define X(id, letter, name, arg, help) [WEIR__CLI_##id] = { letter, name, arg, help },
+	WEIR__CLI_OPTIONS(X)
+#undef X
+};
+
+static int find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (!strcmp(commands[i].name, name))
+			return (int)i;
+	return -1;
+}
+
+static bool takes(int command, int option)
+{
+	return option == WEIR__CLI_HELP || (specs[command].options & 1u << option);
+}
+
+/* ---- help ------------------------------------------------------------------------ */
+
+static void print_help(FILE *f, int c)
+{
+	fprintf(f, "Usage: weir %s [OPTIONS]%s%s\n%s.\n", commands[c].name,
+	        *commands[c].args && *commands[c].args != '[' ? " " : "",
+	        *commands[c].args != '[' ? commands[c].args : "", commands[c].help);
+	if (specs[c].more)
+		fprintf(f, "\n%s\n", specs[c].more);
+	fprintf(f, "\nOptions:\n");
+	for (int i = 0; i < WEIR__CLI_OPTION_COUNT; i++) {
+		char text[64];
+
+		if (!takes(c, i))
+			continue;
+		snprintf(text, sizeof text, "-%c, --%s%s%s", options[i].letter, options[i].name,
+		         options[i].arg ? " " : "", options[i].arg ? options[i].arg : "");
+		fprintf(f, "  %-20s %s\n", text, options[i].help);
+	}
+}
+
+void weir__cli_overview(FILE *f)
+{
+	fprintf(f, "Usage: weir COMMAND ...\n\n"
+	        "Collects what happens on this machine: page cache and I/O, network, DNS, processes.\n\n"
+	        "Commands:\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(f, "  %-8s %-24s %s\n", commands[i].name, commands[i].args, commands[i].help);
+	fprintf(f, "\nMore about each: weir COMMAND --help\n");
+}
+
+void weir__cli_reference(FILE *f)
+{
+	for (size_t c = 0; c < COMMANDS; c++) {
+		fprintf(f, "\n## weir %s\n\n```\n", commands[c].name);
+		print_help(f, (int)c);
+		fprintf(f, "```\n");
+	}
+}
+
+static const char *nearest_command(const char *word)
+{
+	const char *names[COMMANDS + 1] = { NULL };
+
+	for (size_t i = 0; i < COMMANDS; i++)
+		names[i] = commands[i].name;
+	return weir__nearest(word, names);
+}
+
+int weir__cli_unknown(const char *name)
+{
+	const char *near = nearest_command(name);
+	char shown[64];
+
+	weir__escape(name, 32, shown, sizeof shown);
+	fprintf(stderr, "weir: no command \"%s\"%s%s%s; see weir --help\n", shown,
+	        near ? ": did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	return 2;
+}
+
+int weir__cmd_usage(const char *name, const char *complaint)
+{
+	int c = find_command(name);
+
+	if (complaint) {
+		fprintf(stderr, "weir %s: %s\nTry: weir %s --help\n", name, complaint, name);
+		return 2;
+	}
+	if (c >= 0)
+		print_help(stdout, c);
+	else
+		weir__cli_overview(stdout);
+	return 0;
+}
+
+/* ---- words -------------------------------------------------------------------------- */
+
+static int complain_option(int c, const char *word)
+{
+	const char *names[WEIR__CLI_OPTION_COUNT + 1], *near;
+	char shown[128], name[64], text[320];
+	size_t n = 0;
+
+	for (int i = 0; i < WEIR__CLI_OPTION_COUNT; i++)
+		if (takes(c, i))
+			names[n++] = options[i].name;
+	names[n] = NULL;
+	snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
+	near = strncmp(name, "--", 2) ? NULL : weir__nearest(name + 2, names);
+	weir__escape(name, sizeof name, shown, sizeof shown);
+	snprintf(text, sizeof text, "unknown option %s%s%s%s", shown, near ? ": did you mean --" : "",
+	         near ? near : "", near ? "?" : "");
+	return weir__cmd_usage(commands[c].name, text);
+}
+
+/* getopt's own tables, for what this command takes. */
+static void getopt_tables(int c, struct option *longs, char *shorts)
+{
+	*shorts++ = ':'; /* tell a missing argument from an unknown option */
+	for (int i = 0; i < WEIR__CLI_OPTION_COUNT; i++) {
+		if (!takes(c, i))
+			continue;
+		*longs++ = (struct option){ options[i].name, options[i].arg ? 1 : 0, NULL, options[i].letter };
+		*shorts++ = (char)options[i].letter;
+		if (options[i].arg)
+			*shorts++ = ':';
+	}
+	*longs = (struct option){ 0 };
+	*shorts = 0;
+}
+
+int weir__cli_parse(int argc, char **argv, struct weir__cli *ret)
+{
+	struct option longs[WEIR__CLI_OPTION_COUNT + 1];
+	char shorts[2 * WEIR__CLI_OPTION_COUNT + 2], text[128], shown[64];
+	int c = find_command(argv[0]), got, at;
+
+	memset(ret, 0, sizeof *ret);
+	if (c < 0)
+		return weir__cli_unknown(argv[0]);
+	ret->name = commands[c].name;
+	getopt_tables(c, longs, shorts);
+	optind = 0; /* glibc: start anew */
+	opterr = 0;
+	while (at = optind ? optind : 1, (got = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		if (got == ':') {
+			weir__escape(argv[optind - 1], 32, shown, sizeof shown);
+			snprintf(text, sizeof text, "option %s needs a value", shown);
+			return weir__cmd_usage(ret->name, text);
+		}
+		if (got == '?')
+			return complain_option(c, optopt && argv[at][1] != '-'
+			                              ? (char[]){ '-', (char)optopt, 0 } : argv[optind - 1]);
+		for (int i = 0; i < WEIR__CLI_OPTION_COUNT; i++)
+			if (options[i].letter == got)
+				ret->option[i] = options[i].arg ? optarg : "";
+	}
+	if (ret->option[WEIR__CLI_HELP])
+		return weir__cmd_usage(ret->name, NULL);
+	ret->argc = argc - optind;
+	ret->argv = argv + optind;
+	return -1;
+}
+
+/* ---- talking --------------------------------------------------------------------------- */
+
+bool weir__cli_colour(FILE *f)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return !(no && *no) && !(term && !strcmp(term, "dumb")) && isatty(fileno(f));
+}
+
+int weir__cli_error(const char *name, const char *fmt, ...)
+{
+	char text[1024], shown[2048];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	weir__escape(text, sizeof text, shown, sizeof shown);
+	fprintf(stderr, "weir %s: %s\n", name, shown);
+	return 1;
+}
+
+const char *weir__cli_socket(const struct weir__cli *cli)
+{
+	const char *env = getenv("WEIR_CONTROL_SOCKET");
+
+	if (cli->option[WEIR__CLI_SOCKET])
+		return cli->option[WEIR__CLI_SOCKET];
+	if (env && *env)
+		return env;
+	return weir__option_find(&weir__daemon_options, "control.socket")->def;
+}
+
+json_t *weir__cli_ask(const struct weir__cli *cli, json_t *request, int timeout_ms)
+{
+	json_t *answer = NULL;
+	char err[512];
+	int r;
+
+	if (!request) {
+		weir__cli_error(cli->name, "out of memory, or an argument that is not UTF-8");
+		return NULL;
+	}
+	r = weir__control_call(weir__cli_socket(cli), request, timeout_ms, &answer, err, sizeof err);
+	json_decref(request);
+	if (r) {
+		weir__cli_error(cli->name, "%s", err);
+		return NULL;
+	}
+	if (!json_is_true(json_object_get(answer, "ok"))) {
+		const char *why = json_string_value(json_object_get(answer, "error"));
+		const char *hint = json_string_value(json_object_get(answer, "hint"));
+
+		weir__cli_error(cli->name, "%s%s%s", why ? why : "the daemon refused", hint ? ": " : "",
+		                hint ? hint : "");
+		json_decref(answer);
+		return NULL;
+	}
+	return answer;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * weir COMMAND: find the command, run it, and make sure that what it printed has
+ * really been written.
+ */
+#include "cli.h"
+#include "protocol.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} table[] = {
+#define X(name) { #name, weir__cmd_##name },
+#if __has_include("cmd_run.c")
+	X(run)
+#endif
+#if __has_include("cmd_config.c")
+	X(config)
+#endif
+#if __has_include("cmd_check.c")
+	X(check)
+#endif
+#if __has_include("cmd_docs.c")
+	X(docs)
+#endif
+#if __has_include("cmd_plugins.c")
+	X(plugins)
+#endif
+	X(status) X(query) X(tail) X(enable) X(disable) X(restart) X(version)
+#undef X
+};
+
+static int run(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+		if (!strcmp(table[i].name, argv[0]))
+			return table[i].run(argc, argv);
+	return weir__cli_unknown(argv[0]);
+}
+
+static int dispatch(int argc, char **argv)
+{
+	if (argc < 2) {
+		weir__cli_overview(stderr);
+		return 2;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		if (argc > 2)
+			return run(2, (char *[]){ argv[2], (char[]){ "--help" }, NULL });
+		weir__cli_overview(stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
+		return run(1, (char *[]){ (char[]){ "version" }, NULL });
+	return run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	int r;
+
+	weir__json_setup();
+	r = dispatch(argc, argv);
+	/* A full disk behind the output must not look like success. */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && r == 0) {
+		fprintf(stderr, "weir: cannot write the output: %s\n", strerror(errno));
+		r = 1;
+	}
+	return r;
+}
