@@ -55,7 +55,7 @@ static const struct {
 	  "configuration in effect, defaults included. schema: print its JSON schema." },
 	{ "docs", BIT(CONFIG),
 	  "Writes options.md, metrics.md, events.md and commands.md, always the same for the\n"
-	  "same plugins." },
+	  "same plugins: those named, or all there are." },
 	{ "version", BIT(JSON), NULL },
 };
 
@@ -96,9 +96,12 @@ static bool takes(int command, int option)
 
 static void print_help(FILE *f, int c)
 {
-	fprintf(f, "Usage: weir %s [OPTIONS]%s%s\n%s.\n", commands[c].name,
-	        *commands[c].args && *commands[c].args != '[' ? " " : "",
-	        *commands[c].args != '[' ? commands[c].args : "", commands[c].help);
+	fprintf(f, "Usage: weir %s", commands[c].name);
+	for (int i = WEIR__CLI_HELP + 1; i < WEIR__CLI_OPTION_COUNT; i++)
+		if (takes(c, i))
+			fprintf(f, " [--%s%s%s]", options[i].name, options[i].arg ? " " : "",
+			        options[i].arg ? options[i].arg : "");
+	fprintf(f, "%s%s\n%s.\n", *commands[c].args ? " " : "", commands[c].args, commands[c].help);
 	if (specs[c].more)
 		fprintf(f, "\n%s\n", specs[c].more);
 	fprintf(f, "\nOptions:\n");
@@ -119,7 +122,7 @@ void weir__cli_overview(FILE *f)
 	        "Collects what happens on this machine: page cache and I/O, network, DNS, processes.\n\n"
 	        "Commands:\n");
 	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(f, "  %-8s %-24s %s\n", commands[i].name, commands[i].args, commands[i].help);
+		fprintf(f, "  %-8s %-26s %s\n", commands[i].name, commands[i].args, commands[i].help);
 	fprintf(f, "\nMore about each: weir COMMAND --help\n");
 }
 

@@ -11,20 +11,20 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* name, arguments, one line of help; what options each takes is in cli.c */
+/* name, words, one line of help; what options each takes is in cli.c */
 #define WEIR__COMMANDS(X)                                                      \
-	X(run,     "[-c FILE]",                "Run the daemon")               \
-	X(check,   "[-c FILE] [--json]",       "Say what this machine can do for each plugin") \
-	X(status,  "[--json]",                 "Show the running daemon: states, rates, the ledger") \
-	X(plugins, "[list | describe NAME]",   "Show plugins and everything they declare") \
-	X(query,   "NAME.QUERY [ARG=VALUE...]","Ask a running plugin")         \
-	X(tail,    "[TOPIC...]",               "Show live events")             \
-	X(enable,  "NAME [--for 5m]",          "Switch a plugin on")           \
-	X(disable, "NAME [--for 5m]",          "Switch a plugin off")          \
-	X(restart, "NAME",                     "Stop and start a plugin")      \
-	X(config,  "check|show|schema",        "Check, print or describe the configuration") \
-	X(docs,    "DIR",                      "Write the reference pages")    \
-	X(version, "",                         "Print versions")
+	X(run,     "",                        "Run the daemon")                \
+	X(check,   "",                        "Say what this machine can do for each plugin") \
+	X(status,  "",                        "Show the running daemon: states, rates, the ledger") \
+	X(plugins, "[list | describe NAME]",  "Show plugins and everything they declare") \
+	X(query,   "NAME.QUERY [ARG=VALUE...]", "Ask a running plugin")        \
+	X(tail,    "[TOPIC...]",              "Show live events")              \
+	X(enable,  "NAME",                    "Switch a plugin on")            \
+	X(disable, "NAME",                    "Switch a plugin off")           \
+	X(restart, "NAME",                    "Stop and start a plugin")       \
+	X(config,  "check | show | schema",   "Check, print or describe the configuration") \
+	X(docs,    "DIR [NAME...]",           "Write the reference pages")     \
+	X(version, "",                        "Print versions")
 
 /* argv[0] is the command's name. */
 #define X(name, args, help) int weir__cmd_##name(int argc, char **argv);

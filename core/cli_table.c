@@ -159,6 +159,18 @@ void weir__table_fini(struct weir__cli_table *t)
 	memset(t, 0, sizeof *t);
 }
 
+void weir__print_line(FILE *f, const char *fmt, ...)
+{
+	char raw[CELL_BYTES], text[4 * CELL_BYTES];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(raw, sizeof raw, fmt, ap);
+	va_end(ap);
+	weir__escape(raw, sizeof raw, text, sizeof text);
+	fprintf(f, "%s\n", text);
+}
+
 /* ---- JSON ----------------------------------------------------------------------- */
 
 static void json_cell(struct weir__cli_table *t, const json_t *v)

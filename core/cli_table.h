@@ -36,6 +36,8 @@ weir__table_note(struct weir__cli_table *t, int paint, const char *fmt, ...);
 void weir__table_print(const struct weir__cli_table *t, FILE *f, bool colour);
 void weir__table_fini(struct weir__cli_table *t);
 
+/* A line on its own, escaped. */
+__attribute__((format(printf, 2, 3))) void weir__print_line(FILE *f, const char *fmt, ...);
 /* A JSON array of objects as a table; false if it is none. */
 bool weir__table_json(const json_t *array, FILE *f, bool colour);
 

@@ -56,8 +56,7 @@ static void print_head(const json_t *a, bool colour)
 {
 	const json_t *d = json_object_get(a, "daemon");
 	bool ready = json_is_true(json_object_get(a, "ready"));
-	char up[24], rss[24], line[512];
-	struct weir__cli_table t = { 0 };
+	char up[24], rss[24];
 
 	weir__text_seconds(number(a, "uptime_s"), up, sizeof up);
 	weir__text_bytes(number(d, "rss_bytes"), rss, sizeof rss);
@@ -65,11 +64,7 @@ static void print_head(const json_t *a, bool colour)
 	       string(a, "version"), weir__paint(colour, WEIR__PLAIN),
 	       weir__paint(colour, ready ? WEIR__GREEN : WEIR__YELLOW), ready ? "ready" : "not ready",
 	       weir__paint(colour, WEIR__PLAIN), number(a, "pid"), up);
-	/* Through a table's cell, so that the path is escaped. */
-	snprintf(line, sizeof line, "configuration %s", string(a, "config"));
-	weir__table_column(&t, line, false);
-	weir__table_print(&t, stdout, false);
-	weir__table_fini(&t);
+	weir__print_line(stdout, "configuration %s", string(a, "config"));
 	printf("%.2f%% of a core, %s of memory, %.0f threads, %.0f files open\n\n",
 	       number(d, "cpu_percent"), rss, number(d, "threads"), number(d, "fds"));
 }

@@ -24,7 +24,7 @@ static int change(int argc, char **argv)
 	struct duration d = { 0 };
 	json_t *req, *answer;
 	const char *said;
-	char err[256], shown[1024];
+	char err[256], text[300], shown[1024];
 	int r = weir__cli_parse(argc, argv, &cli);
 
 	if (r >= 0)
@@ -34,7 +34,8 @@ static int change(int argc, char **argv)
 		                                          : "which plugin? weir status lists them");
 	if (cli.option[WEIR__CLI_FOR] &&
 	    weir__option_set(&for_option, &d, cli.option[WEIR__CLI_FOR], err, sizeof err) != 0) {
-		snprintf(shown, sizeof shown, "--for: %s", err);
+		weir__escape(cli.option[WEIR__CLI_FOR], 64, text, sizeof text);
+		snprintf(shown, sizeof shown, "--for %s: expected %s", text, err);
 		return weir__cmd_usage(cli.name, shown);
 	}
 	req = json_pack("{s:s, s:s}", "cmd", cli.name, "plugin", cli.argv[0]);
