@@ -272,6 +272,17 @@ const char *weir__cli_socket(const struct weir__cli *cli)
 	return weir__option_find(&weir__daemon_options, "control.socket")->def;
 }
 
+const char *weir__cli_config(const struct weir__cli *cli)
+{
+	const char *env = getenv("WEIR_CONFIG");
+
+	if (cli->option[WEIR__CLI_CONFIG])
+		return cli->option[WEIR__CLI_CONFIG];
+	if (env && *env)
+		return env;
+	return access("/etc/weir/weir.yaml", F_OK) == 0 ? "/etc/weir/weir.yaml" : NULL;
+}
+
 json_t *weir__cli_ask(const struct weir__cli *cli, json_t *request, int timeout_ms)
 {
 	json_t *answer = NULL;

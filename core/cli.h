@@ -35,7 +35,7 @@ WEIR__COMMANDS(X)
  * id, letter, name, argument or NULL, help */
 #define WEIR__CLI_OPTIONS(X)                                                   \
 	X(HELP,   'h', "help",   NULL,   "Show this help")                     \
-	X(CONFIG, 'c', "config", "FILE", "Configuration file; without it, the built-in one") \
+	X(CONFIG, 'c', "config", "FILE", "Configuration; else $WEIR_CONFIG, /etc/weir/weir.yaml, or the built-in one") \
 	X(SOCKET, 's', "socket", "PATH", "Control socket; else $WEIR_CONTROL_SOCKET, else the default one") \
 	X(JSON,   'j', "json",   NULL,   "Print JSON, for programs")           \
 	X(COUNT,  'n', "count",  "N",    "Stop after this many events")        \
@@ -76,5 +76,8 @@ weir__cli_error(const char *name, const char *fmt, ...);
  * json_decref'ed. Takes the reference of request. */
 json_t *weir__cli_ask(const struct weir__cli *cli, json_t *request, int timeout_ms);
 const char *weir__cli_socket(const struct weir__cli *cli);
+/* --config, else $WEIR_CONFIG, else /etc/weir/weir.yaml if it is there, else NULL: the
+ * built-in one. */
+const char *weir__cli_config(const struct weir__cli *cli);
 
 #endif

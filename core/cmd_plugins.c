@@ -17,7 +17,7 @@
 
 int weir__cli_plugins_open(const struct weir__cli *cli, struct weir__cli_plugins *ret)
 {
-	const char *file = cli->option[WEIR__CLI_CONFIG];
+	const char *file = weir__cli_config(cli);
 	struct weir__diags diags = { 0 };
 	int r;
 
