@@ -49,6 +49,6 @@ uint64_t weir__check_capabilities(void);
 void weir__check_places(struct weir__findings *f, const struct weir__daemon_config *cfg);
 /* Starts each enabled collector as it would run, without outputs, notes the source
  * it gets, and stops it again. */
-void weir__check_plugins(struct weir__findings *f, struct weir__setup *setup);
+void weir__check_plugins(struct weir__findings *f, const struct weir__setup *setup);
 
 #endif

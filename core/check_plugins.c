@@ -1,36 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which source would each collector get? By letting it run: a host as in the daemon,
- * with the configured options but no output, started, asked, and stopped again.
+ * Which source would each collector get? By letting it run once, as in the daemon
+ * but without outputs (try.h), and putting into words what came of it.
  *
- * Failure modes: a plugin that does not come back within its time is reported and
- * its host left behind; the process ends soon. Main thread, with a loop of its own.
+ * Failure modes: a plugin that does not come back is reported, and ends the trials;
+ * without memory the findings say so. Main thread.
  */
 #include "check.h"
 #include "describe.h"
-#include "host.h"
 #include "mem.h"
+#include "try.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Loading some twenty programs takes a tenth of a second; this is for a plugin
- * that hangs. */
-#define PLUGIN_TIMEOUT_MS 5000
-
-enum step { STARTING, STOPPING, DONE, TIMED_OUT };
-
 struct trial {
 	struct weir__findings *f;
 	const struct weir__setup_plugin *plugin;
-	struct weir__setup *setup;
-	uv_loop_t *loop;
-	uv_timer_t timer;
-	struct weir__host *host;
-	struct weir__snapshot *snapshot;
-	enum step step;
-	int rc;
+	const struct weir__setup *setup;
+	struct weir__trial *got;
 };
 
 __attribute__((format(printf, 4, 5))) static void
@@ -108,17 +97,17 @@ static void say_failed(struct trial *t)
 	advise(t, todo, sizeof todo);
 	if (instead)
 		find(t, WEIR__CHECK_DEGRADED, todo, "no source works: %s; %s stands in for %s",
-		     weir__host_reason(t->host), instead, d->topics);
+		     t->got->reason, instead, d->topics);
 	else
 		find(t, WEIR__CHECK_MISSING, todo, "no source works: %s; nothing stands in for %s",
-		     weir__host_reason(t->host), d->topics);
+		     t->got->reason, d->topics);
 }
 
 /* "; without fills (why it matters): not permitted" for each program that is missing,
  * and for each capability. */
 static void shortcomings(struct trial *t, char *buf, size_t size)
 {
-	const struct weir__snapshot *snap = t->snapshot;
+	const struct weir__snapshot *snap = &t->got->snap;
 	char caps[256];
 	size_t len = 0;
 
@@ -136,22 +125,23 @@ static void shortcomings(struct trial *t, char *buf, size_t size)
 }
 
 /* Sources before the one in use were passed over; programs or rights may be missing. */
-static void say_started(struct trial *t, int used)
+static void say_started(struct trial *t)
 {
+	int used = t->got->source;
 	const struct weir_plugin_desc *d = &t->plugin->loaded->desc;
 	const struct weir_source *s = weir_table_row(&d->sources, (uint32_t)used), *better;
-	bool approx = t->snapshot->quality[0], stands_by = d->fallback_for && *d->fallback_for;
+	bool approx = t->got->snap.quality[0], stands_by = d->fallback_for && *d->fallback_for;
 	char todo[320], without[512];
 
 	advise(t, todo, sizeof todo);
 	shortcomings(t, without, sizeof without);
 	better = used > 0 ? weir_table_row(&d->sources, 0) : NULL;
-	if (better && !strcmp(weir__host_source_reason(t->host, 0), "not tried"))
+	if (better && !strcmp(t->got->source_reasons[0], "not tried"))
 		better = NULL; /* the configuration left it out */
 	if (better)
 		find(t, WEIR__CHECK_DEGRADED, todo, "source %s (%s), since %s: %s%s", s->name,
 		     approx ? "approximate" : "exact", better->name,
-		     weir__host_source_reason(t->host, 0), without);
+		     t->got->source_reasons[0], without);
 	else if (stands_by) /* what it is not exact about counts where it stands in */
 		find(t, *without ? WEIR__CHECK_DEGRADED : WEIR__CHECK_OK, todo,
 		     "source %s works, to stand in for %s%s", s->name, d->fallback_for, without);
@@ -161,119 +151,32 @@ static void say_started(struct trial *t, int used)
 		     approx ? "approximate: this kernel does not tell exactly" : "exact", without);
 }
 
-/* ---- the trial --------------------------------------------------------------------- */
-
-static void on_host_failed(void *arg, struct weir__host *h, int err)
+/* False: the plugin hangs; nothing more can be tried. */
+static bool try_collector(struct weir__findings *f, const struct weir__setup *setup,
+                          const struct weir__setup_plugin *plugin)
 {
-	(void)arg;
-	(void)h;
-	(void)err; /* a tick that fails shows in the daemon; here it is a start */
-}
+	struct trial t = { f, plugin, setup, weir__zalloc(sizeof *t.got) };
+	int r = t.got ? weir__try_plugin(&plugin->loaded->desc, plugin->settings, t.got) : -ENOMEM;
 
-static void on_host_ask(void *arg, struct weir__host *h, const char *question, uint64_t ticket)
-{
-	(void)arg;
-	(void)question;
-	weir__host_answer(h, ticket, -ENOTCONN, "", 0);
-}
-
-static void run_start(struct weir__host *h, void *arg)
-{
-	struct trial *t = arg;
-
-	t->rc = weir__host_start(h);
-	if (!t->rc)
-		weir__host_snapshot(h, t->snapshot);
-}
-
-static void run_stop(struct weir__host *h, void *arg)
-{
-	(void)arg;
-	weir__host_stop(h);
-	weir__host_fini(h);
-}
-
-static void on_stopped(struct weir__host *h, void *arg)
-{
-	struct trial *t = arg;
-
-	(void)h;
-	if (t->step == TIMED_OUT)
-		return;
-	t->step = DONE;
-	uv_stop(t->loop);
-}
-
-static void on_started(struct weir__host *h, void *arg)
-{
-	struct trial *t = arg;
-	int used = weir__host_source(h);
-
-	if (t->step == TIMED_OUT)
-		return;
-	if (t->rc || used < 0)
-		say_failed(t);
-	else
-		say_started(t, used);
-	t->step = STOPPING;
-	if (weir__host_call(h, run_stop, on_stopped, t) != 0)
-		uv_stop(t->loop);
-}
-
-static void on_timeout(uv_timer_t *timer)
-{
-	struct trial *t = timer->data;
-
-	find(t, WEIR__CHECK_MISSING, "disable it, and report this to its author",
-	     "does not %s within %d s", t->step == STARTING ? "start" : "stop", PLUGIN_TIMEOUT_MS / 1000);
-	t->step = TIMED_OUT;
-	uv_stop(t->loop);
-}
-
-/* False: the host hangs, the loop cannot be used again. */
-static bool try_collector(struct weir__findings *f, struct weir__setup *setup,
-                          struct weir__setup_plugin *plugin, uv_loop_t *loop)
-{
-	const struct weir_plugin_desc *d = &plugin->loaded->desc;
-	struct weir__metrics_set *metrics = weir__metrics_set_new(d->name, &d->metrics);
-	/* On the heap: a host that hangs may still write to it. */
-	struct trial *t = weir__zalloc(sizeof *t);
-	struct weir__host_events events = { t, on_host_failed, on_host_ask };
-	bool back;
-
-	if (t)
-		*t = (struct trial){ .f = f, .plugin = plugin, .setup = setup, .loop = loop,
-			             .snapshot = weir__zalloc(sizeof *t->snapshot) };
-	if (!t || !t->snapshot || !metrics ||
-	    weir__host_new(loop, d, plugin->settings, metrics, &events, &t->host) != 0) {
+	if (r == -ETIMEDOUT) {
+		find(&t, WEIR__CHECK_MISSING, "disable it, and report this to its author",
+		     "does not come back from its start; what comes after it was not tried");
+		return false; /* its thread still has what it was given */
+	}
+	if (r)
 		f->oom = true;
-		goto out;
-	}
-	uv_timer_init(loop, &t->timer);
-	t->timer.data = t;
-	uv_timer_start(&t->timer, on_timeout, PLUGIN_TIMEOUT_MS, 0);
-	if (weir__host_call(t->host, run_start, on_started, t) == 0)
-		uv_run(loop, UV_RUN_DEFAULT);
-	uv_close((uv_handle_t *)&t->timer, NULL);
-	back = t->step != TIMED_OUT;
-	if (!back) {
-		plugin->settings = NULL; /* the hanging host's */
-		return false;
-	}
-	weir__host_free(t->host);
-	uv_run(loop, UV_RUN_DEFAULT);
-out:
-	if (t)
-		weir__free(t->snapshot);
-	weir__free(t);
-	weir__metrics_set_free(metrics);
+	else if (t.got->rc || t.got->source < 0)
+		say_failed(&t);
+	else
+		say_started(&t);
+	weir__free(t.got);
 	return true;
 }
 
-static void check_one(struct weir__findings *f, struct weir__setup *setup, size_t i, uv_loop_t *loop,
+static void check_one(struct weir__findings *f, const struct weir__setup *setup, size_t i,
                       bool *usable, size_t *collectors)
 {
-	struct weir__setup_plugin *p = &setup->plugins[i];
+	const struct weir__setup_plugin *p = &setup->plugins[i];
 	const char *name = p->settings->name;
 	size_t before = f->count;
 
@@ -287,30 +190,19 @@ static void check_one(struct weir__findings *f, struct weir__setup *setup, size_
 		                  "%s %s loads", p->loaded->desc.kind == WEIR_OUTPUT ? "output" : "processor",
 		                  p->loaded->desc.version);
 	} else if (*usable) {
-		*usable = try_collector(f, setup, p, loop);
+		*usable = try_collector(f, setup, p);
 		*collectors += f->count > before && f->items[before].state != WEIR__CHECK_MISSING;
 	}
 }
 
-void weir__check_plugins(struct weir__findings *f, struct weir__setup *setup)
+void weir__check_plugins(struct weir__findings *f, const struct weir__setup *setup)
 {
 	size_t collectors = 0;
 	bool usable = true;
-	uv_loop_t *loop = weir__alloc(sizeof *loop);
 
-	if (!loop || uv_loop_init(loop) != 0) {
-		weir__free(loop);
-		f->oom = true;
-		return;
-	}
 	for (size_t i = 0; i < setup->count; i++)
-		check_one(f, setup, i, loop, &usable, &collectors);
+		check_one(f, setup, i, &usable, &collectors);
 	if (!collectors)
 		weir__finding_add(f, "plugin", WEIR__CHECK_FATAL, "collectors", WEIR__CHECK_MISSING,
 		                  "see the findings above", "no collector works here");
-	if (usable) {
-		uv_run(loop, UV_RUN_DEFAULT);
-		uv_loop_close(loop);
-		weir__free(loop);
-	}
 }
