@@ -214,7 +214,7 @@ static void route_row(struct weir__cli_table *t, const json_t *r)
 	else
 		weir__table_cell(t, WEIR__GREEN, "balanced");
 	if (json_is_false(json_object_get(r, "open")))
-		weir__table_note(t, WEIR__YELLOW, "closed: %s takes nothing now", string(r, "to"));
+		weir__table_note(t, WEIR__YELLOW, "closed: nothing goes this way now");
 	note_dropped(t, dropped);
 }
 
