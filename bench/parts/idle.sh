@@ -44,7 +44,7 @@ part_idle() {
 		times+="$ready_ms "
 		((i < 5)) && daemon_stop
 	done
-	times=$(tr " " "\n" <<<"${times% }" | sort -n | sed -n '1p;3p' | tr '\n' ' ')
+	times=$(tr " " "\n" <<<"${times% }" | sort -n | sed -n '1p;3p' | paste -sd ' ')
 	row "ready after exec" "${times#* }" ms "<=" 200 "least ${times% * }, $n plugins"
 	sleep 3
 	before=$("$tool" usage "$daemon")

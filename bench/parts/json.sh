@@ -19,7 +19,7 @@ bpftrace_start() {
 	BPFTRACE_PERF_RB_PAGES=512 BPFTRACE_PROGRAM=$program unshare -m bash -c '
 		mount -t tracefs none /sys/kernel/tracing; mount -t debugfs none /sys/kernel/debug
 		exec taskset -c "$1" bpftrace -B full -o "$2" -e "$BPFTRACE_PROGRAM"' - \
-		"$weir_cpu" "$work/bt.out" 2>"$work/bt.err" &
+		"$weir_cpu" "$work/bt.out" >/dev/null 2>"$work/bt.err" &
 	bpftrace_pid=$!
 	others+=("$bpftrace_pid")
 	for ((i = 0; i < 150; i++)); do
@@ -68,7 +68,7 @@ bpftrace_limit() {
 weir_try() {
 	local running=true before after i last=-1
 
-	: >"$work/log"
+	: >"$work/events"
 	before=$("$tool" usage "$daemon")
 	query flood.go rate="$1" duration="${try_seconds}s" >/dev/null || return 1
 	while [[ $running == true ]]; do
@@ -76,7 +76,7 @@ weir_try() {
 		{ read -r running; read -r made; read -r run_ns; } < <(query flood.stats | get running run_made run_ns)
 	done
 	for ((i = 0; i < 30; i++)); do
-		arrived=$(grep -c '"flood_call"' "$work/log")
+		arrived=$(grep -c '"flood_call"' "$work/events")
 		[[ $arrived == "$made" || $arrived == "$last" ]] && break
 		last=$arrived
 		sleep 0.3
@@ -94,7 +94,7 @@ part_json() {
 	bpftrace_limit
 	peer=$best
 	[[ $peer != 0 ]] || { skip "JSON lines to a file" "bpftrace does not run here"; return; }
-	daemon_start "  flood: { wait: true, cpu: $make_cpu, ring: $ring_bytes }"$'\n'"  stdout: { format: json, queue: 32MiB }" || {
+	daemon_start "  flood: { wait: true, cpu: $make_cpu, ring: $ring_bytes }"$'\n'"  stdout: { format: json, file: $work/events, queue: 32MiB }" || {
 		skip "JSON lines to a file" "the daemon does not start"
 		return
 	}
@@ -103,7 +103,7 @@ part_json() {
 		here_rate=$(calc "$made * 1e9 / $run_ns" 0)
 		say "weir at $factor times that: $here_rate/s made, $arrived of $made printed, $(calc "$cpu_ns / $made" 0) ns CPU each"
 		((arrived == made)) || break
-		weir_best=$here_rate cost=$(calc "$cpu_ns / $made" 0)
+		((here_rate > weir_best)) && weir_best=$here_rate cost=$(calc "$cpu_ns / $made" 0)
 		((here_rate * 10 > peer * factor * 9)) || break
 	done
 	row "JSON lines to a file, no loss" "$weir_best" /s - "" "bpftrace $peer/s; weir ${cost:-?} ns CPU each"
