@@ -184,8 +184,8 @@ static void tell_missing(struct weir_plugin *p)
 	if (!s->pass.denied)
 		return;
 	s->told_missing = true;
-	weir_log(p, WEIR_WARN, "the I/O of %llu of %llu processes may not be read and is missing: "
-	         "run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
+	weir_log(p, WEIR_WARN, "the I/O of %llu of %llu processes may not be read and is missing: grant "
+	         "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, which root has unless it is confined",
 	         (unsigned long long)s->pass.denied,
 	         (unsigned long long)(s->pass.denied + s->pass.read));
 }
