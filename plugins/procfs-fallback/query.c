@@ -86,6 +86,8 @@ static void summary_io(struct weir_plugin *p, struct weir_out *out)
 	weir_printf(p, out, "processes  %llu read, %llu denied, %llu untracked\n",
 	            (unsigned long long)s->last.read, (unsigned long long)s->last.denied,
 	            (unsigned long long)s->last.untracked);
+	if (!s->last.read) /* then the sums are not known */
+		return;
 	weir_printf(p, out, "last pass  asked for %s, %s of it from disk", bytes(a, (double)asked),
 	            bytes(b, (double)s->sum[V_READ]));
 	if (asked)
