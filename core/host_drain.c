@@ -54,22 +54,27 @@ static size_t rings_of(struct weir__host *h, struct weir__ring *const **rings)
 	return h->bpf ? weir__bpf_rings(h->bpf, rings) : 0;
 }
 
-/* One bounded pass over all rings; returns records taken. */
+/* One bounded pass over all rings; returns records taken. With a route that holds
+ * the collector back, a batch at a time: so much room it has kept. */
 static long drain_once(struct weir__host *h)
 {
+	size_t step = weir__emit_may_block(h) ? WEIR__BATCH_BYTES : DRAIN_BYTES, done = 0;
 	struct weir__ring *const *rings;
 	size_t n = rings_of(h, &rings);
-	long total = 0, got;
+	long total = 0, got = 1;
 
-	if (weir__emit_blocked(h))
-		return 0; /* back-pressure: the ring fills, the kernel counts */
-	for (size_t i = 0; i < n; i++) {
-		got = weir__ring_drain(rings[i], DRAIN_BYTES, on_record, h);
-		if (got > 0)
-			total += got;
+	/* Blocked: the ring fills, and the kernel counts what finds no room. */
+	for (; done < DRAIN_BYTES && got > 0 && !weir__emit_blocked(h); done += step) {
+		got = 0;
+		for (size_t i = 0; i < n; i++) {
+			long taken = weir__ring_drain(rings[i], step, on_record, h);
+
+			got += taken > 0 ? taken : 0;
+		}
+		total += got;
+		weir__emit_flush(h);
 	}
 	h->drain.drains++;
-	weir__emit_flush(h);
 	return total;
 }
 

@@ -126,6 +126,14 @@ void weir__emit_flush(struct weir__host *h)
 	h->dirty = false;
 }
 
+bool weir__emit_may_block(struct weir__host *h)
+{
+	for (size_t i = 0; i < h->route_count; i++)
+		if (weir__route_may_block(h->routes[i].route))
+			return true;
+	return false;
+}
+
 bool weir__emit_blocked(struct weir__host *h)
 {
 	for (size_t i = 0; i < h->route_count; i++)

@@ -145,6 +145,7 @@ int weir__emit(struct weir__host *h, uint16_t kind, const void *payload, uint32_
                uint64_t time_ns, uint32_t weight);
 int weir__emit_record(struct weir__host *h, const struct weir_record *r, size_t len);
 void weir__emit_flush(struct weir__host *h);
+bool weir__emit_may_block(struct weir__host *h); /* some route's policy is block */
 bool weir__emit_blocked(struct weir__host *h);
 /* Source-side account of a set of topics, all periods; fates only, seen = their sum. */
 void weir__emit_account(struct weir__host *h, uint32_t topics, struct weir__ledger *ret);

@@ -258,6 +258,11 @@ void weir__route_send(struct weir__route *r, struct weir__batch *b)
 	pthread_mutex_unlock(&r->lock);
 }
 
+bool weir__route_may_block(const struct weir__route *r)
+{
+	return r->policy == WEIR__BLOCK;
+}
+
 bool weir__route_blocked(struct weir__route *r)
 {
 	bool blocked;

@@ -50,6 +50,7 @@ int weir__route_open(struct weir__route *r, weir__route_receive receive, void *a
 void weir__route_send(struct weir__route *r, struct weir__batch *b);
 /* With policy block: must the collector hold back? Collector's thread. */
 bool weir__route_blocked(struct weir__route *r);
+bool weir__route_may_block(const struct weir__route *r);
 /* The output is done with a frame: `rejected` of its records were refused. */
 void weir__route_ack(struct weir__frame *f, uint32_t rejected);
 /* The output's host is going: this frame is not delivered. Booked as crashed. */
