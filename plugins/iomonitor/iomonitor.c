@@ -104,13 +104,14 @@ static int prepare(struct weir_plugin *p)
 	int rc;
 
 	m->calls = m->latency || m->fadvise == IO_ON;
+	m->lookup_way = m->lookups == IO_LOOKUPS_AUTO ? IO_LOOKUPS_SAMPLED : m->lookups;
 	rc = set_consts(p, m);
 	if (rc)
 		return weir_fail(p, rc, "the BPF object does not take its settings: %s; reinstall Weir",
 		                 strerror(-rc));
 	p->host->bpf_enable(p, "io_enter", m->calls);
 	p->host->bpf_enable(p, "io_exit", m->calls);
-	p->host->bpf_enable(p, "io_get_pages", !m->calls && m->lookups != IO_LOOKUPS_OFF);
+	p->host->bpf_enable(p, "io_get_pages", !m->calls && m->lookup_way != IO_LOOKUPS_OFF);
 	return io_filters(p);
 }
 
@@ -153,16 +154,16 @@ static void choose_lookups(struct weir_plugin *p)
 	if (m->calls)
 		return;
 	m->quality = "approx";
-	if (m->lookups == IO_LOOKUPS_OFF)
+	if (m->lookup_way == IO_LOOKUPS_OFF)
 		return;
-	if (m->lookups == IO_LOOKUPS_EXACT && !p->host->bpf_attach(p, "io_get_pages", true)) {
-		m->quality = "";
-		return;
-	}
 	if (!p->host->kernel_has(p, "btf_trace_mm_filemap_get_pages", NULL)) {
 		weir_log(p, WEIR_WARN, "this kernel has no mm_filemap_get_pages: with latency off "
 		         "there is no lookup count and no miss rate; set latency: true for both");
-		m->lookups = IO_LOOKUPS_OFF;
+		m->lookup_way = IO_LOOKUPS_OFF;
+		return;
+	}
+	if (m->lookup_way == IO_LOOKUPS_EXACT && !p->host->bpf_attach(p, "io_get_pages", true)) {
+		m->quality = "";
 		return;
 	}
 	m->sampling = true;

@@ -61,6 +61,7 @@ struct iomonitor {
 
 	/* what is attached */
 	bool calls;               /* the system calls are hooked */
+	uint32_t lookup_way;      /* enum io_lookups, decided */
 	bool sampling;            /* lookups come from short windows */
 	const char *quality;      /* of rates: "", "sampled", "approx" */
 

@@ -86,7 +86,7 @@ static void publish_cache(struct weir_plugin *p, const struct weir_io_cpu *c)
 		weir_set(p, M_EVICTED, (double)c->evict_pages[i], evict_names[i], SOURCE);
 	for (int i = 0; i < WEIR_IO_PATH_COUNT; i++)
 		weir_set(p, M_MISSES, (double)c->miss_pages[i], path_names[i], SOURCE);
-	if (m->calls || m->lookups != IO_LOOKUPS_OFF)
+	if (m->calls || m->lookup_way != IO_LOOKUPS_OFF)
 		weir_set(p, M_LOOKUPS, (double)read_lookups, path_names[WEIR_IO_PATH_READ], SOURCE);
 	weir_set(p, M_LOOKUPS, (double)(c->fault_lookups + c->map_lookups),
 	         path_names[WEIR_IO_PATH_MMAP], SOURCE);
