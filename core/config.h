@@ -73,6 +73,9 @@ struct weir__config;
 /* path NULL: the built-in default. 0, or -errno with diags filled (never just
  * one without the other). path outlives the diags, and so does name below. */
 int weir__config_open(const char *path, struct weir__diags *diags, struct weir__config **ret);
+/* The same, but 0 and a usable config also after mistakes in the text, so that the
+ * plugins' sections can be searched for more of them: look at diags in the end. */
+int weir__config_read(const char *path, struct weir__diags *diags, struct weir__config **ret);
 /* From memory; `name` is shown in messages. For tests and the fuzzer. */
 int weir__config_open_text(const char *name, const char *text, size_t len,
                            struct weir__diags *diags, struct weir__config **ret);
@@ -83,6 +86,10 @@ const char *const *weir__config_plugins(const struct weir__config *c);
 /* The common part alone, before the descriptor is known (path, enabled). */
 int weir__config_common(struct weir__config *c, const char *plugin,
                         struct weir__diags *diags, struct weir__common_config *ret);
+/* The same, but 0 and what is right of it also after mistakes: for a section that
+ * will be bound, which says them all. */
+int weir__config_try_common(struct weir__config *c, const char *plugin,
+                            struct weir__diags *diags, struct weir__common_config *ret);
 void weir__common_fini(struct weir__common_config *common);
 /* A section against its tables; absent section: all defaults. */
 int weir__config_bind(struct weir__config *c, const char *plugin,

@@ -461,14 +461,10 @@ static int set_env(struct weir__binder *b, const struct weir__target *t,
                    const struct weir_option *opt, const struct weir__origin *o, const char *value)
 {
 	const struct weir__mark at = { .file = "environment" };
-	char *text = weir__strdup(value), err[512];
-	int rc = text ? 0 : -ENOMEM;
+	char err[512];
+	/* a relative path is to the working directory: it is not written in the file */
+	int rc = weir__option_set(opt, t->base, value, err, sizeof(err));
 
-	if (!rc && !(opt->type == WEIR_OPT_LIST && strchr(text, ',')))
-		rc = resolve(b, opt, &text);
-	if (!rc)
-		rc = weir__option_set(opt, t->base, text, err, sizeof(err));
-	weir__free(text);
 	if (rc && rc != -ENOMEM)
 		expected(b, opt, o->env, &at, NULL, "");
 	return rc;

@@ -210,6 +210,12 @@ static bool from_kubernetes(const char *name)
 	       !strncmp(name, "WEIR_PORT_", 10);
 }
 
+/* Read by the command line, not options: which configuration to take. */
+static bool of_command_line(const char *name)
+{
+	return !strcmp(name, "WEIR_CONFIG");
+}
+
 /* Of a plugin that could not be loaded, so that its options are not known? */
 static bool of_unbound_plugin(const struct weir__config *c, const char *name)
 {
@@ -256,7 +262,8 @@ void weir__env_unknown(const struct weir__config *c, struct weir__diags *diags)
 		snprintf(name, sizeof(name), "%.*s", (int)strcspn(*e, "="), *e);
 		for (i = 0; i < c->origin_count && strcmp(known[i], name); i++)
 			;
-		if (i < c->origin_count || from_kubernetes(name) || of_unbound_plugin(c, name))
+		if (i < c->origin_count || from_kubernetes(name) || of_command_line(name) ||
+		    of_unbound_plugin(c, name))
 			continue;
 		warn(name, known, diags);
 	}

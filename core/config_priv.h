@@ -37,14 +37,9 @@ struct weir__config {
 
 extern const char weir__config_default[]; /* config_default.yaml */
 
-/* Like weir__config_open, but 0 and a usable *ret also after errors in the text,
- * so that the sections can be checked for more of them. */
-int weir__config_read(const char *path, struct weir__diags *diags, struct weir__config **ret);
+/* As weir__config_read, from memory; dir: where relative paths begin, or NULL. */
 int weir__config_read_text(const char *name, const char *dir, const char *text, size_t len,
                            struct weir__diags *diags, struct weir__config **ret);
-/* The common part, whatever of it is right; the rest is default. 0 or -ENOMEM. */
-int weir__config_try_common(struct weir__config *c, const char *plugin,
-                            struct weir__diags *diags, struct weir__common_config *ret);
 
 /* The record of a key, made if there is none yet; NULL: no memory. Valid until
  * the next one is made. */

@@ -54,7 +54,7 @@ int weir__setup_one(struct weir__config *c, const char *name, struct weir__diags
 	int rc, refusal;
 
 	memset(ret, 0, sizeof *ret);
-	rc = weir__config_common(c, name, diags, &common);
+	rc = weir__config_try_common(c, name, diags, &common);
 	if (rc)
 		return rc;
 	if (locate(c, &common, name, path, sizeof path)) {
@@ -81,7 +81,7 @@ int weir__setup_load(const char *path, struct weir__diags *diags, struct weir__s
 	int rc;
 
 	memset(ret, 0, sizeof *ret);
-	rc = weir__config_open(path, diags, &ret->config);
+	rc = weir__config_read(path, diags, &ret->config);
 	if (rc)
 		return rc;
 	names = weir__config_plugins(ret->config);
