@@ -25,21 +25,6 @@ static const char *choose_config(const char *given)
 	return access("/etc/weir/weir.yaml", F_OK) ? NULL : "/etc/weir/weir.yaml";
 }
 
-static int setup_log(const struct weir__daemon_config *c)
-{
-	struct weir__log_config log = { (int)c->log_level, (int)c->log_format, c->log_file, c->log_burst };
-	int rc;
-
-	/* On a terminal the live view has the screen: only what needs attention is
-	 * written over it, unless a level was asked for. */
-	if (isatty(1) && isatty(2) && !*c->log_file && log.level == WEIR_INFO)
-		log.level = WEIR_WARN;
-	rc = weir__log_setup(&log);
-	if (rc)
-		weir__log(WEIR_WARN, NULL, "log.file %s cannot be written: logging to stderr", c->log_file);
-	return rc;
-}
-
 int weir__cmd_run(int argc, char **argv)
 {
 	static const struct option longs[] = { { "config", required_argument, NULL, 'c' },
@@ -67,7 +52,6 @@ int weir__cmd_run(int argc, char **argv)
 		fprintf(stderr, "weir: nothing was started\n");
 		return 1;
 	}
-	setup_log(weir__config_daemon(setup.config));
 	rc = weir__daemon_run(&setup, warnings);
 	weir__setup_fini(&setup);
 	return rc;

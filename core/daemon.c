@@ -33,6 +33,18 @@ double weir__daemon_uptime(const struct weir__daemon *d)
 	return (double)(uv_hrtime() - d->started_ns) / 1e9;
 }
 
+/* While a live view has the terminal, only what needs attention is written over it,
+ * unless another level was asked for. */
+static void setup_log(const struct weir__daemon_config *c, bool live_view)
+{
+	struct weir__log_config log = { (int)c->log_level, (int)c->log_format, c->log_file, c->log_burst };
+
+	if (live_view && isatty(1) && isatty(2) && !*c->log_file && log.level == WEIR_INFO)
+		log.level = WEIR_WARN;
+	if (weir__log_setup(&log))
+		weir__log(WEIR_WARN, NULL, "log.file %s cannot be written: logging to stderr", c->log_file);
+}
+
 /* ---- the end ------------------------------------------------------------------------- */
 
 static void closed(void *arg)
@@ -47,6 +59,7 @@ static void on_stopped(void *arg, bool clean)
 	struct weir__daemon *d = arg;
 
 	d->clean = clean;
+	setup_log(weir__config_daemon(d->config), false);
 	weir__sup_log_ledger(d->sup);
 	d->balanced = weir__sup_balanced(d->sup);
 	weir__log(WEIR_INFO, NULL, "stopped after %.1f s%s", weir__daemon_uptime(d),
@@ -229,6 +242,7 @@ int weir__daemon_run(struct weir__setup *setup, size_t warnings)
 		fprintf(stderr, "weir: cannot start: %s\n", strerror(-rc));
 		return 1; /* the process ends: what was made goes with it */
 	}
+	setup_log(weir__config_daemon(d->config), true);
 	check_state_dir(weir__config_daemon(d->config)->state_dir);
 	start_control(d);
 	start_http(d);
