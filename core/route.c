@@ -39,6 +39,7 @@ struct weir__route {
 	pthread_mutex_t lock;
 	bool open;
 	bool sending;                      /* tx_aio is busy */
+	size_t sent_bytes;                 /* with nng or the output, not acknowledged */
 	struct weir__frame *frames;        /* all in flight */
 	struct weir__frame *wait_head, **wait_tail;
 	uint64_t seq;
@@ -121,14 +122,23 @@ static void frame_free(struct weir__frame *f)
 	weir__free(f);
 }
 
-/* Give the first waiting frame to nng. Returns false if there is nothing. */
+/* What the output already has cannot be dropped any more. So with drop_oldest half
+ * of the limit stays here, or a slow output would have it all and the newest would
+ * have to go. */
+static bool output_has_enough(const struct weir__route *r, const struct weir__frame *f)
+{
+	return r->policy == WEIR__DROP_OLDEST && r->sent_bytes &&
+	       r->sent_bytes + f->bytes > r->limit / 2;
+}
+
+/* Give the first waiting frame to nng. Returns false if there is nothing to give. */
 static bool start_send(struct weir__route *r)
 {
 	struct weir__frame *f = r->wait_head;
 	struct wire w = { FRAME_MAGIC, 1, 1, f };
 	nng_msg *msg;
 
-	if (!f || !r->open)
+	if (!f || !r->open || r->sending || output_has_enough(r, f))
 		return false;
 	r->wait_head = f->wait_next;
 	if (!r->wait_head)
@@ -140,6 +150,7 @@ static bool start_send(struct weir__route *r)
 		return start_send(r);
 	}
 	r->sending = true;
+	r->sent_bytes += f->bytes;
 	nng_aio_set_msg(r->tx_aio, msg);
 	nng_send_aio(r->tx, r->tx_aio);
 	return true;
@@ -253,8 +264,7 @@ void weir__route_send(struct weir__route *r, struct weir__batch *b)
 	r->wait_tail = &f->wait_next;
 	r->stats.batches++;
 	r->stats.bytes += weir__batch_header(b)->len;
-	if (!r->sending)
-		start_send(r);
+	start_send(r);
 	pthread_mutex_unlock(&r->lock);
 }
 
@@ -284,7 +294,9 @@ void weir__route_ack(struct weir__frame *f, uint32_t rejected)
 	pthread_mutex_lock(&r->lock);
 	r->stats.delivered += f->count - rejected;
 	r->stats.rejected += rejected;
+	r->sent_bytes -= f->bytes;
 	frame_unlink(r, f);
+	start_send(r);
 	pthread_mutex_unlock(&r->lock);
 	frame_free(f);
 }
@@ -295,6 +307,7 @@ void weir__route_lose(struct weir__frame *f)
 
 	pthread_mutex_lock(&r->lock);
 	r->stats.crashed += f->count;
+	r->sent_bytes -= f->bytes;
 	frame_unlink(r, f);
 	pthread_mutex_unlock(&r->lock);
 	frame_free(f);
@@ -338,6 +351,7 @@ void weir__route_close(struct weir__route *r)
 	r->wait_head = NULL;
 	r->wait_tail = &r->wait_head;
 	r->sending = false;
+	r->sent_bytes = 0;
 	pthread_mutex_unlock(&r->lock);
 }
 
