@@ -172,6 +172,7 @@ static void drop_oldest(void **state)
 		last = f->view.route_seq;
 		weir__route_ack(f, 0);
 	}
+	assert_int_equal(last, 500); /* the newest is there */
 	assert_int_equal(st.delivered + st.queue_full, 500);
 	assert_int_equal(st.queued, 0);
 	weir__route_free(r);
