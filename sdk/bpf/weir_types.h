@@ -71,6 +71,8 @@ struct task_struct {
 	int pid;
 	int tgid;
 	unsigned int flags;
+	int exit_code;
+	u64 start_time; /* CLOCK_MONOTONIC, ns */
 	char comm[16];
 	void *stack;
 	struct task_struct *real_parent;

@@ -24,8 +24,8 @@
 
 /* A fault loop over a plugin that makes thousands of calls would take minutes:
  * every n up to here, then in steps that grow, and no longer than this. */
-#define EVERY_N 200
-#define LOOP_SECONDS 20
+#define EVERY_N 100
+#define LOOP_SECONDS 10
 
 static FILE *report; /* the real stdout: an output plugin may write to fd 1 */
 
@@ -148,7 +148,9 @@ int exercise(struct subject *s, struct weir_test *t)
 
 	for (int i = 0; i < 3; i++) {
 		weir_test_poll(t, 0);
-		weir_test_advance(t, 11 * WEIR_TEST_SECOND);
+		weir_test_advance(t, WEIR_TEST_SECOND / 2);
+		if (s->running && s->running->tick) /* whatever its interval */
+			weir_test_tick(t);
 		weir_test_collect(t);
 		weir_test_check(t);
 	}
@@ -195,11 +197,13 @@ static int init_and_fini(struct subject *s)
 
 /* Start, work, stop twice, and all of it once more. A source that refuses has to
  * say why, and must still take a stop. */
-static int live(struct subject *s, const char *source)
+static int live(struct subject *s, const struct weir_source *row)
 {
+	const char *source = row ? row->name : NULL;
 	struct weir_test *t = subject_new(s);
 	int r = weir_test_init(t), bad = 0;
 
+	s->running = row;
 	for (int round = 0; round < 2 && r >= 0 && !bad; round++) {
 		r = weir_test_start(t, source);
 		if (r < 0 && source && !weir_test_reason(t)[0])
@@ -223,7 +227,7 @@ static int lives_with_each_source(struct subject *s)
 	int r = s->desc->kind == WEIR_COLLECTOR ? 0 : live(s, NULL);
 
 	for (uint32_t i = 0; r == 0 && (source = weir_table_row(&s->desc->sources, i)); i++)
-		r = live(s, source->name);
+		r = live(s, source);
 	return r;
 }
 
@@ -274,14 +278,15 @@ static int refuses_wrong_options(struct subject *s)
 
 /* One life in which the n-th call of a service fails. 1: it was never called so
  * often. */
-static int fault_once(struct subject *s, const char *source, enum weir_test_service service, long n)
+static int fault_once(struct subject *s, const struct weir_source *source, enum weir_test_service service, long n)
 {
 	struct weir_test *t = subject_new(s);
 	long calls;
 	int bad = 0;
 
+	s->running = source;
 	weir_test_fail(t, service, n);
-	if (weir_test_init(t) >= 0 && weir_test_start(t, source) >= 0)
+	if (weir_test_init(t) >= 0 && weir_test_start(t, source ? source->name : NULL) >= 0)
 		bad = exercise(s, t);
 	calls = weir_test_fail(t, service, -1);
 	if (end(t, "after a failure") < 0 || bad < 0)
@@ -289,7 +294,7 @@ static int fault_once(struct subject *s, const char *source, enum weir_test_serv
 	return calls <= n;
 }
 
-static int fault_loop(struct subject *s, const char *source, enum weir_test_service service,
+static int fault_loop(struct subject *s, const struct weir_source *source, enum weir_test_service service,
                       const char *name)
 {
 	struct holdings before = holdings();
@@ -297,12 +302,13 @@ static int fault_loop(struct subject *s, const char *source, enum weir_test_serv
 	int r = 0;
 	long n;
 
-	for (n = 0; r == 0; n += n < EVERY_N ? 1 : n / 16) {
+	for (n = 0; r == 0; n += n < EVERY_N ? 1 : n / 8) {
 		r = fault_once(s, source, service, n);
 		if (r >= 0)
 			r = same_holdings(before, name) < 0 ? -1 : r;
 		if (r < 0)
-			return problem("when call %ld of %s fails (source %s)", n, name, source ? source : "none");
+			return problem("when call %ld of %s fails (source %s)", n, name,
+			               source ? source->name : "none");
 		if (r == 0 && time(NULL) > until) {
 			remark("%s: stopped at call %ld after %d s", name, n, LOOP_SECONDS);
 			break;
@@ -325,7 +331,7 @@ static int survives_failing_services(struct subject *s)
 		const struct weir_source *source = weir_table_row(&s->desc->sources, i);
 
 		for (int service = 0; r == 0 && service < WEIR_TEST_SERVICES; service++)
-			r = fault_loop(s, source ? source->name : NULL, (enum weir_test_service)service,
+			r = fault_loop(s, source, (enum weir_test_service)service,
 			               names[service]);
 	}
 	return r;

@@ -15,6 +15,7 @@ struct subject {
 	size_t option_count;
 	struct weir__loaded *loaded;
 	const struct weir_plugin_desc *desc;
+	const struct weir_source *running; /* started in this life, or NULL */
 };
 
 /* One step: 0, or -1 after problem(). */

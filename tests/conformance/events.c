@@ -134,6 +134,7 @@ int events_are_well_formed(struct subject *s)
 	for (uint32_t k = 0; r == 0 && (source = weir_table_row(&s->desc->sources, k)); k++) {
 		struct weir_test *t = subject_new(s);
 
+		s->running = source;
 		if (weir_test_init(t) >= 0 && weir_test_start(t, source->name) >= 0) {
 			r = exercise(s, t);
 			for (size_t i = 0; r == 0 && i < weir_test_event_count(t) && i < 5000; i++)
