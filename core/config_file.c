@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -90,10 +92,27 @@ static int read_file(const char *path, char **ret, size_t *ret_len)
 	return rc;
 }
 
+/* Where relative paths begin: the file's directory, absolute, so that they mean the
+ * same wherever they are used. Heap; NULL: no memory. */
+static char *directory(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char full[PATH_MAX], *dir, *shown;
+
+	if (!slash)
+		dir = weir__strdup(".");
+	else
+		dir = weir__strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	if (!dir || !realpath(dir, full))
+		return dir;
+	shown = weir__strdup(full);
+	weir__free(dir);
+	return shown;
+}
+
 int weir__config_read(const char *path, struct weir__diags *diags, struct weir__config **ret)
 {
 	const struct weir__mark at = { .file = path };
-	const char *slash;
 	char *text = NULL, *dir;
 	size_t len = 0;
 	int rc;
@@ -109,9 +128,7 @@ int weir__config_read(const char *path, struct weir__diags *diags, struct weir__
 			               "cannot read the configuration: %s", strerror(-rc));
 		return rc;
 	}
-	slash = strrchr(path, '/');
-	dir = slash ? weir__strndup(path, slash == path ? 1 : (size_t)(slash - path)) :
-	              weir__strdup(".");
+	dir = directory(path);
 	rc = dir ? weir__config_read_text(path, dir, text, len, diags, ret) : -ENOMEM;
 	diags->oom |= rc == -ENOMEM;
 	weir__free(dir);

@@ -13,23 +13,8 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } table[] = {
-#define X(name) { #name, weir__cmd_##name },
-#if __has_include("cmd_run.c")
-	X(run)
-#endif
-#if __has_include("cmd_config.c")
-	X(config)
-#endif
-#if __has_include("cmd_check.c")
-	X(check)
-#endif
-#if __has_include("cmd_docs.c")
-	X(docs)
-#endif
-#if __has_include("cmd_plugins.c")
-	X(plugins)
-#endif
-	X(status) X(query) X(tail) X(enable) X(disable) X(restart) X(version)
+#define X(name, args, help) { #name, weir__cmd_##name },
+	WEIR__COMMANDS(X)
 #undef X
 };
 

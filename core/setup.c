@@ -36,10 +36,28 @@ static struct weir__settings *bare_settings(const char *name, const struct weir_
 	return s;
 }
 
-static int refuse(struct weir__config *c, const char *name, const struct weir__common_config *common,
-                  struct weir__diags *diags, struct weir__setup_plugin *ret)
+/* A mistyped name most often; without memory for the list, only the rest is said. */
+static void hint_for(struct weir__config *c, const char *name, bool found, char *hint, size_t size)
 {
-	weir__config_warning(c, name, diags, "the others run without it", ret->refused);
+	const char *near = NULL;
+	char **names = NULL;
+
+	if (!found && !weir__list_plugins(&weir__config_daemon(c)->plugin_dirs, &names))
+		near = weir__nearest(name, (const char *const *)names);
+	if (near)
+		snprintf(hint, size, "did you mean \"%s\"? The others run without it", near);
+	else
+		snprintf(hint, size, "the others run without it");
+	weir__free(names);
+}
+
+static int refuse(struct weir__config *c, const char *name, const struct weir__common_config *common,
+                  bool found, struct weir__diags *diags, struct weir__setup_plugin *ret)
+{
+	char hint[160];
+
+	hint_for(c, name, found, hint, sizeof hint);
+	weir__config_warning(c, name, diags, hint, ret->refused);
 	weir__config_skip(c, name);
 	ret->settings = bare_settings(name, common);
 	return ret->settings ? 0 : -ENOMEM;
@@ -52,12 +70,14 @@ int weir__setup_one(struct weir__config *c, const char *name, struct weir__diags
 	struct weir__loaded *loaded = NULL;
 	char path[4096], why[400];
 	int rc, refusal;
+	bool found;
 
 	memset(ret, 0, sizeof *ret);
 	rc = weir__config_try_common(c, name, diags, &common);
 	if (rc)
 		return rc;
-	if (locate(c, &common, name, path, sizeof path)) {
+	found = !locate(c, &common, name, path, sizeof path);
+	if (!found) {
 		snprintf(ret->refused, sizeof ret->refused, "not-found: no %s.so in the plugin "
 		         "directories; install it, or set plugins.%s.path", name, name);
 	} else if (weir__load(path, name, &loaded, &refusal, why, sizeof why)) {
@@ -65,7 +85,7 @@ int weir__setup_one(struct weir__config *c, const char *name, struct weir__diags
 		loaded = NULL;
 	}
 	if (!loaded) {
-		rc = refuse(c, name, &common, diags, ret);
+		rc = refuse(c, name, &common, found, diags, ret);
 	} else {
 		ret->loaded = loaded;
 		rc = weir__config_bind(c, name, &loaded->desc, diags, &ret->settings);
