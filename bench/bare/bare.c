@@ -152,10 +152,11 @@ static int run(struct bench *b)
 	user = timeval_ns(u1.ru_utime) - timeval_ns(u0.ru_utime);
 	sys = timeval_ns(u1.ru_stime) - timeval_ns(u0.ru_stime);
 	printf("{\"mode\": \"%s\", \"made\": %" PRIu64 ", \"records\": %" PRIu64 ", \"lost\": %" PRIu64
-	       ", \"seconds\": %.3f, \"per_second\": %.0f, \"user_ns\": %.1f, \"sys_ns\": %.1f"
+	       ", \"seconds\": %.3f, \"per_second\": %.0f, \"per_cpu_second\": %.0f, \"user_ns\": %.1f, \"sys_ns\": %.1f"
 	       ", \"p50_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64 "}\n",
 	       b->wake ? "wake" : "poll", s.run_made, b->records, s.run_made - b->records, ns / 1e9,
-	       (double)b->records * 1e9 / (double)s.run_ns, user / (double)b->records,
+	       (double)b->records * 1e9 / (double)s.run_ns,
+	       (double)b->records * 1e9 / (double)s.cpu_ns, user / (double)b->records,
 	       sys / (double)b->records, histogram_quantile(&b->latency, 0.5),
 	       histogram_quantile(&b->latency, 0.99));
 	return 0;
