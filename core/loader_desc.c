@@ -12,7 +12,9 @@
  * Threads: any; no state.
  */
 #include "loader.h"
+#include "config.h"
 #include "loader_check.h"
+#include "options.h"
 
 #include <ctype.h>
 #include <linux/capability.h>
@@ -347,6 +349,20 @@ static int check_source(struct weir__check *c, const struct weir_plugin_desc *d,
 	return r;
 }
 
+/* Names that every plugin's section has, whatever its kind: they are the host's. */
+static int check_common(struct weir__check *c, const struct weir_plugin_desc *d)
+{
+	const struct weir_option *o, *common;
+
+	for (uint32_t i = 0; (o = weir_table_row(&d->options, i)); i++) {
+		common = weir__option_find(&weir__common_options, o->name);
+		weir__at(c, "option %u (%s)", i, o->name);
+		if (common)
+			return weir__bad(c, "every plugin has that name already (%s)", common->doc);
+	}
+	return 0;
+}
+
 /* What a kind of plugin must have, and what it cannot. */
 static int check_callbacks(struct weir__check *c, const struct weir_plugin_desc *d)
 {
@@ -383,7 +399,8 @@ int weir__desc_check(const struct weir_plugin_desc *d, char *reason, size_t size
 
 	if ((r = check_head(&c, d)) < 0 || (r = check_topics(&c, d)) < 0 ||
 	    (r = check_callbacks(&c, d)) < 0 ||
-	    (r = weir__check_options(&c, &d->options, d->state_size)) < 0)
+	    (r = weir__check_options(&c, &d->options, d->state_size)) < 0 ||
+	    (r = check_common(&c, d)) < 0)
 		return r;
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		const struct weir_table *t = (const void *)((const char *)d + tables[i].offset);

@@ -149,6 +149,7 @@ static const double falling[] = { 1, 1, 10 };
 	W(opt_name, "option 1 (Proc)", s->options[1].name = "Proc") \
 	W(opt_twice, "option 0 has the same name", s->options[1].name = "interval") \
 	W(opt_section, "is the section of", s->options[3].name = "proc") \
+	W(opt_common, "every plugin has that name already", s->options[2].name = "enabled") \
 	W(opt_type, "type is 77", s->options[0].type = 77) \
 	W(opt_offset, "lie outside the 40", s->options[3].offset = 32) \
 	W(opt_huge, "lie outside", s->options[3].offset = ~0u) \
