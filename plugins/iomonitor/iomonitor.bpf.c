@@ -26,6 +26,20 @@ static __always_inline void io_fold_lost(struct weir_io_cpu *c, const struct wei
 	c->lost.write_bytes += t->write_bytes;
 }
 
+/* The cgroup that says most: v2's, unless the task is in its root because the
+ * host uses v1 for memory. */
+static __always_inline u64 io_cgroup_id(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 id = bpf_get_current_cgroup_id(), css;
+
+	if (id != 1 || !bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+		return id;
+	bpf_core_read(&css, sizeof css,
+	              &task->cgroups->subsys[bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)]);
+	return BPF_CORE_READ((struct cgroup_subsys_state *)css, cgroup, kn, id);
+}
+
 /* Add what the task did to its process. Tasks of one process may end at the same
  * time on several CPUs: atomic. */
 static __always_inline void io_fold(struct weir_io_cpu *c, const struct weir_io_task *t)
@@ -35,7 +49,7 @@ static __always_inline void io_fold(struct weir_io_cpu *c, const struct weir_io_
 
 	p = bpf_map_lookup_elem(&io_processes, &tgid);
 	if (!p) {
-		none.cgroup = bpf_get_current_cgroup_id();
+		none.cgroup = io_cgroup_id();
 		__builtin_memcpy(none.comm, t->comm, sizeof none.comm);
 		bpf_map_update_elem(&io_processes, &tgid, &none, BPF_NOEXIST);
 		p = bpf_map_lookup_elem(&io_processes, &tgid);
@@ -99,13 +113,18 @@ int WEIR_PROG(io_exit_task, struct task_struct *task)
 
 /* A new name may change the verdict of a filter, and what tables show. */
 SEC("tp_btf/task_rename")
-int WEIR_PROG(io_rename, struct task_struct *task)
+int WEIR_PROG(io_rename, struct task_struct *task, const char *comm)
 {
 	struct weir_io_cpu *c = io_this_cpu();
 	struct weir_io_task *t;
+	char name[16] = {};
 
 	if (!c || task->flags & PF_KTHREAD)
 		return 0;
+	if (io_comm_count) {
+		bpf_probe_read_kernel_str(name, sizeof name, comm);
+		c->wanted_renames += io_comm_wanted(name, name);
+	}
 	t = io_find(io_regs_number((struct pt_regs *)bpf_task_pt_regs(task), &c->rename_scratch));
 	if (t)
 		t->flags |= WEIR_IO_TASK_CHECK;

@@ -25,8 +25,8 @@ static const struct weir_option options[] = {
 		"Follow every read and write call: latency, operations, exact lookups"),
 	WEIR_OPTION_ENUM(O, fadvise, "fadvise", "auto on off", "auto",
 		"Count fadvise64 calls; auto: as long as the calls are followed for latency"),
-	WEIR_OPTION_ENUM(O, lookups, "lookups", "auto exact sampled off", "auto",
-		"Where lookups come from with latency off: exact hooks every read, auto samples"),
+	WEIR_OPTION_ENUM(O, lookups, "lookups", "auto every sampled off", "auto",
+		"Where lookups come from with latency off: every hooks each read, auto samples"),
 	WEIR_OPTION_DURATION(O, slow_ns, "slow", "10ms",
 		"Report each read or write that takes longer as an event; 0 reports none"),
 	WEIR_OPTION_BOOL(O, fadvise_events, "fadvise_events", "false",
@@ -162,10 +162,8 @@ static void choose_lookups(struct weir_plugin *p)
 		m->lookup_way = IO_LOOKUPS_OFF;
 		return;
 	}
-	if (m->lookup_way == IO_LOOKUPS_EXACT && !p->host->bpf_attach(p, "io_get_pages", true)) {
-		m->quality = "";
-		return;
-	}
+	if (m->lookup_way == IO_LOOKUPS_EVERY && !p->host->bpf_attach(p, "io_get_pages", true))
+		return; /* a read that waits for a page on its way may be left out */
 	m->sampling = true;
 	m->quality = "sampled";
 }
@@ -211,6 +209,7 @@ static int start(struct weir_plugin *p)
 	if (m->calls && (!p->host->bpf_attached(p, "io_enter") || !p->host->bpf_attached(p, "io_exit")))
 		weir_log(p, WEIR_WARN, "system calls cannot be followed here: no latency, operations "
 		         "and lookups; misses and fills are exact");
+	io_targets_begin(p);
 	window_begin(p);
 	return 0;
 }
@@ -245,6 +244,7 @@ static int tick(struct weir_plugin *p)
 	io_disks_difference(m);
 	io_reclaimers_take(p, since);
 	io_hints_prune(p);
+	io_targets_check(p);
 	io_publish_rates(p);
 	io_records(p);
 	window_begin(p);

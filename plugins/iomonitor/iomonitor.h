@@ -17,7 +17,7 @@
 #include "metrics.h"
 
 enum io_choice { IO_AUTO, IO_ON, IO_OFF };
-enum io_lookups { IO_LOOKUPS_AUTO, IO_LOOKUPS_EXACT, IO_LOOKUPS_SAMPLED, IO_LOOKUPS_OFF };
+enum io_lookups { IO_LOOKUPS_AUTO, IO_LOOKUPS_EVERY, IO_LOOKUPS_SAMPLED, IO_LOOKUPS_OFF };
 
 /* What the user table of processes sums up per process and interval. */
 struct io_work {
@@ -41,9 +41,13 @@ struct io_process {
 #define IO_MAX_CGROUPS 512
 struct io_cgroup {
 	char path[128];
+	uint64_t id;         /* as the kernel says it: the directory's inode */
 	struct io_work delta;
 	uint64_t processes;
 };
+
+/* Bound: matching processes whose end is watched for; one is enough to go on. */
+#define IO_MAX_TARGETS 64
 
 struct io_disk {
 	uint32_t dev;
@@ -90,6 +94,11 @@ struct iomonitor {
 	size_t cgroup_count;
 	uint64_t live_tasks;
 
+	bool following;                /* io_enter and io_exit are attached */
+	uint32_t targets[IO_MAX_TARGETS];
+	size_t target_count;
+	uint64_t renames_seen;
+
 	struct io_disk *disks;
 	size_t disk_count;
 };
@@ -115,6 +124,10 @@ int io_processes_init(struct weir_plugin *p);
 void io_processes_fini(struct weir_plugin *p);
 void io_processes_take(struct weir_plugin *p);
 bool io_work_any(const struct io_work *w);
+
+/* target.c: are there processes that the filters want? */
+void io_targets_begin(struct weir_plugin *p);
+void io_targets_check(struct weir_plugin *p);
 
 /* device.c */
 int io_disks_init(struct weir_plugin *p);

@@ -155,6 +155,7 @@ struct weir_io_cpu {
 	__u64 exit_scratch;
 	/* io_rename */
 	__u64 rename_scratch;
+	__u64 wanted_renames;          /* a task took a name that the filter wants */
 	/* block, atomic: interrupts */
 	__u64 block_overflow;          /* no room for a request or a device */
 };
@@ -196,7 +197,7 @@ _Static_assert(sizeof(struct weir_io_task) == 192, "shared with BPF");
 struct weir_io_process {
 	__u64 reads, read_bytes, lookup_pages, read_ns;
 	__u64 miss_pages, fill_pages, writes, write_bytes, write_ns;
-	__u64 cgroup;       /* v2 id; 1 on a host without */
+	__u64 cgroup;       /* id: v2's, else the memory controller's; 0 unknown */
 	char comm[16];
 	__u32 dead;         /* its last task has ended: user space may delete it */
 	__u32 reserved;

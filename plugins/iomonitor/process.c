@@ -11,6 +11,7 @@
 #include "iomonitor.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 bool io_work_any(const struct io_work *w)
 {
@@ -111,15 +112,35 @@ static void drop(struct iomonitor *m, size_t i)
 
 /* ---- cgroups ---------------------------------------------------------------------- */
 
-static uint32_t cgroup_index(struct iomonitor *m, const char *path)
+static uint32_t cgroup_index(struct iomonitor *m, const char *path, bool v1)
 {
+	static const char *const roots[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified",
+		                             "/sys/fs/cgroup/memory" };
+	char full[4200];
+	struct stat st;
+
 	for (size_t i = 1; i < m->cgroup_count; i++)
 		if (!strncmp(m->cgroups[i].path, path, sizeof m->cgroups[i].path - 1))
 			return (uint32_t)i;
 	if (m->cgroup_count == IO_MAX_CGROUPS)
 		return 0;
 	snprintf(m->cgroups[m->cgroup_count].path, sizeof m->cgroups[0].path, "%s", path);
+	m->cgroups[m->cgroup_count].id = 0;
+	for (size_t i = v1 ? 2 : 0; i < (v1 ? 3 : 2); i++) {
+		snprintf(full, sizeof full, "%s%s", roots[i], path);
+		if (!stat(full, &st))
+			m->cgroups[m->cgroup_count].id = st.st_ino;
+	}
 	return (uint32_t)m->cgroup_count++;
+}
+
+/* Of a process that has ended: known if another of its cgroup was seen alive. */
+static uint32_t cgroup_by_id(const struct iomonitor *m, uint64_t id)
+{
+	for (size_t i = 1; id && i < m->cgroup_count; i++)
+		if (m->cgroups[i].id == id)
+			return (uint32_t)i;
+	return 0;
 }
 
 /* Path in the hierarchy that says most: v2's ("0::"), unless it is the root and
@@ -145,8 +166,8 @@ static uint32_t cgroup_of(struct weir_plugin *p, uint32_t pid)
 			v1 = at + 8;
 	}
 	if (v1 && (!v2 || !strcmp(v2, "/")))
-		v2 = v1;
-	return v2 ? cgroup_index(m, v2) : 0;
+		return cgroup_index(m, v1, true);
+	return v2 ? cgroup_index(m, v2, false) : 0;
 }
 
 static void cgroups_take(struct iomonitor *m)
@@ -195,6 +216,8 @@ static void take_ended_one(struct weir_plugin *p, uint32_t pid, const struct wei
 	if (e) {
 		work_add(&e->now, &w);
 		e->dead = v->dead;
+		if (!e->cgroup)
+			e->cgroup = cgroup_by_id(m, v->cgroup);
 	}
 	/* Nobody adds to a dead process any more, so nothing is lost. */
 	if (v->dead)

@@ -375,6 +375,19 @@ static void test_filters_become_constants(void **state)
 	assert_null(weir_test_const(t, "io_device_count", NULL));
 }
 
+static void test_calls_are_followed_only_while_a_process_matches(void **state)
+{
+	(void)state;
+	BEGIN("comm=no-such-process");
+	assert_true(weir_test_logged(t, "not followed until one does"));
+	assert_false(((struct iomonitor *)weir_test_plugin(t)->state)->following);
+	cpu[1].wanted_renames = 1;
+	interval();
+	assert_true(((struct iomonitor *)weir_test_plugin(t)->state)->following);
+	interval();
+	assert_false(((struct iomonitor *)weir_test_plugin(t)->state)->following);
+}
+
 static void test_a_filter_that_means_nothing_is_refused(void **state)
 {
 	static const char *const bad[] = { "pid=many", "pid=0", "device=no-such-disk",
@@ -475,6 +488,7 @@ int main(void)
 		TEST(test_latency_off_follows_no_system_call),
 		TEST(test_latency_off_without_get_pages_has_no_rate_and_says_so),
 		TEST(test_filters_become_constants),
+		TEST(test_calls_are_followed_only_while_a_process_matches),
 		TEST(test_a_filter_that_means_nothing_is_refused),
 		TEST(test_any_service_may_fail_at_any_call),
 		TEST(test_start_after_stop_begins_anew),
