@@ -5,47 +5,21 @@
  */
 #include "cli.h"
 #include "daemon.h"
-#include "log.h"
-#include "protocol.h"
 
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-/* -c, else the environment, else /etc/weir/weir.yaml if it is there, else built in. */
-static const char *choose_config(const char *given)
-{
-	const char *env = getenv("WEIR_CONFIG");
-
-	if (given)
-		return given;
-	if (env && *env)
-		return env;
-	return access("/etc/weir/weir.yaml", F_OK) ? NULL : "/etc/weir/weir.yaml";
-}
 
 int weir__cmd_run(int argc, char **argv)
 {
-	static const struct option longs[] = { { "config", required_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' }, { 0 } };
-	const char *given = NULL;
 	struct weir__diags diags = { 0 };
 	struct weir__setup setup;
+	struct weir__cli cli;
 	size_t warnings;
-	int opt, rc;
+	int rc = weir__cli_parse(argc, argv, &cli);
 
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
-		if (opt == 'c')
-			given = optarg;
-		else
-			return weir__cmd_usage("run", opt == 'h' ? NULL : argv[optind - 1]);
-	}
-	if (optind < argc)
-		return weir__cmd_usage("run", argv[optind]);
-	rc = weir__setup_load(choose_config(given), &diags, &setup);
-	weir__diags_print(&diags, stderr, isatty(2) && !getenv("NO_COLOR"));
+	if (rc >= 0)
+		return rc;
+	rc = weir__setup_load(weir__cli_config(&cli), &diags, &setup);
+	weir__diags_print(&diags, stderr, weir__cli_colour(stderr));
 	warnings = diags.count - diags.errors;
 	weir__diags_fini(&diags);
 	if (rc) {

@@ -204,8 +204,21 @@ static void do_tail(struct weir__daemon *d, struct weir__control_request *req, c
 {
 	const json_t *topics = json_object_get(body, "topics");
 	bool json = strcmp(text_of(body, "format"), "text") != 0;
-	int fd = weir__control_take_fd(req);
+	char all[300];
+	int fd;
 
+	for (size_t i = 0; i < json_array_size(topics); i++) {
+		const char *topic = json_string_value(json_array_get(topics, i));
+
+		if (topic && !strcmp(topic, "*"))
+			continue;
+		if (topic && weir__sup_has_topic(d->sup, topic, all, sizeof all))
+			continue;
+		weir__control_error(req, *all ? all : NULL, "no collector has the topic \"%.40s\"%s",
+		                    topic ? topic : "?", *all ? "; there are" : "");
+		return;
+	}
+	fd = weir__control_take_fd(req);
 	if (fd < 0)
 		return;
 	if (weir__tail_add(d->sup, fd, topics, json)) {

@@ -9,7 +9,42 @@
 #include "mem.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+
+static bool has_word(const char *text, const char *word, size_t n)
+{
+	for (const char *at = text; *at; at += *at == ' ') {
+		size_t m = strcspn(at, " ");
+
+		if (m == n && !strncmp(at, word, n))
+			return true;
+		at += m;
+	}
+	return false;
+}
+
+bool weir__sup_has_topic(struct weir__supervisor *s, const char *topic, char *all, size_t size)
+{
+	size_t len = 0;
+
+	all[0] = 0;
+	for (struct sup_plugin *p = s->plugins; p; p = p->next) {
+		const char *at = p->desc && p->desc->kind == WEIR_COLLECTOR && p->desc->topics
+			? p->desc->topics : "";
+
+		if (has_word(at, topic, strlen(topic)))
+			return true;
+		for (; *at; at += *at == ' ') {
+			size_t n = strcspn(at, " ");
+
+			if (!has_word(all, at, n) && len < size)
+				len += (size_t)snprintf(all + len, size - len, "%s%.*s", len ? " " : "", (int)n, at);
+			at += n;
+		}
+	}
+	return false;
+}
 
 /* Bit per topic of the collector that the output wants. */
 static uint32_t common_topics(const struct sup_plugin *from, const struct sup_plugin *to)

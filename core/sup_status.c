@@ -182,6 +182,7 @@ static const char *kind_name(const struct weir_plugin_desc *d)
 
 static json_t *json_plugin(struct sup_plugin *p)
 {
+	const struct weir_source *src;
 	json_t *o = json_object();
 	uint64_t now = uv_hrtime();
 
@@ -204,8 +205,9 @@ static json_t *json_plugin(struct sup_plugin *p)
 	put(o, "sources", json_sources(p));
 	if (p->state != WEIR__RUNNING)
 		return o;
-	put_text(o, "source", p->snap.source);
-	put(o, "quality", json_string(p->snap.quality));
+	src = p->source < 0 ? NULL : weir_table_row(&p->desc->sources, (uint32_t)p->source);
+	put_text(o, "source", src ? src->name : NULL);
+	put(o, "quality", json_string(src && src->quality ? src->quality : ""));
 	put(o, "events_per_s", json_real(p->events_per_s));
 	put(o, "cpu_percent", json_real(p->cpu_percent));
 	put(o, "bpf_percent", json_real(p->bpf_percent));

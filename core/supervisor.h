@@ -25,6 +25,8 @@ void weir__sup_free(struct weir__supervisor *s); /* after stop; NULL is fine */
  * supervisor's from here, desc must live for ever. */
 int weir__sup_add(struct weir__supervisor *s, struct weir__settings *settings,
                   const struct weir_plugin_desc *desc, const char *refused);
+/* Does some collector, running or not, provide this topic? Else all there are, as text. */
+bool weir__sup_has_topic(struct weir__supervisor *s, const char *topic, char *all, size_t size);
 bool weir__sup_knows(struct weir__supervisor *s, const char *name);
 /* Start what is enabled, outputs first. */
 void weir__sup_start(struct weir__supervisor *s);
