@@ -14,11 +14,9 @@
 
 static size_t warnings(const struct weir__diags *d)
 {
-	size_t n = 0, i;
+	size_t all = d->count + d->more;
 
-	for (i = 0; i < d->count; i++)
-		n += d->items[i].warning;
-	return n;
+	return all > d->errors ? all - d->errors : 0;
 }
 
 static void set_text(json_t *j, const char *key, const char *text)

@@ -16,6 +16,8 @@
 
 /* More errors than this help nobody, and a hostile file must not fill memory. */
 #define MAX_DIAGS 100
+/* So that warnings leave room for the errors behind them. */
+#define MAX_BEFORE_WARNING 50
 /* Characters of a source line that are shown: two terminal lines. */
 #define SOURCE_CHARS 160
 /* Characters kept before the caret when the line's start is cut off. */
@@ -210,7 +212,7 @@ void weir__diag_add(struct weir__diags *d, bool warning, const struct weir__mark
 	va_start(ap, fmt);
 	vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
-	if (d->count >= MAX_DIAGS) {
+	if (d->count >= (warning ? MAX_BEFORE_WARNING : MAX_DIAGS)) {
 		d->more++;
 		d->errors += !warning;
 		return;

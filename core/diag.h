@@ -25,7 +25,7 @@ struct weir__diag {
 	size_t caret;  /* where at.column is in source, from 0 */
 };
 
-/* Bounded: after 100 errors the rest are only counted. */
+/* Bounded: after 100, warnings after 50, the rest are only counted. */
 struct weir__diags {
 	struct weir__diag *items;
 	size_t count, errors, more;

@@ -110,6 +110,24 @@ static void test_long_line(void **state)
 	weir__diags_fini(&d);
 }
 
+/* However many warnings there are, the error behind them is shown. */
+static void test_warnings_leave_room(void **state)
+{
+	struct weir__mark at = { "f", 1, 1, 1 };
+	struct weir__diags d = { 0 };
+	char *got;
+
+	(void)state;
+	for (at.line = 1; at.line <= 150; at.line++)
+		weir__diag_add(&d, true, &at, NULL, NULL, "w");
+	weir__diag_add(&d, false, &at, NULL, NULL, "the error");
+	assert_int_equal(d.errors, 1);
+	got = print(&d, false);
+	assert_non_null(strstr(got, "error: the error\n"));
+	free(got);
+	weir__diags_fini(&d);
+}
+
 /* After a hundred the rest are only counted. */
 static void test_bound(void **state)
 {
@@ -174,7 +192,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_caret),     cmocka_unit_test(test_order),
 		cmocka_unit_test(test_duplicate), cmocka_unit_test(test_clean),
-		cmocka_unit_test(test_long_line), cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_warnings_leave_room), cmocka_unit_test(test_bound),
 		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_nearest),
 	};
 
