@@ -429,6 +429,11 @@ static bool api_topic_wanted(struct weir_plugin *p, const char *topic)
 	return false;
 }
 
+static void api_source_approx(struct weir_plugin *p, bool approx)
+{
+	host_of(p)->approx = approx;
+}
+
 /* ---- BPF --------------------------------------------------------------------------------- */
 
 #define WITH_BPF(p, call) (host_of(p)->bpf ? (call) : -ENODEV)
@@ -538,4 +543,5 @@ const struct weir_host weir__host_vtable = {
 	.cpus = api_cpus,
 	.bpf_object = api_bpf_object,
 	.topic_wanted = api_topic_wanted,
+	.source_approx = api_source_approx,
 };

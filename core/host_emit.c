@@ -95,7 +95,7 @@ static void fill_header(struct weir__host *h, size_t t, struct weir__batch *b)
 	b->view.collector = h->plugin.name;
 	b->view.topic = h->topic_static[t]; /* batches outlive their host */
 	b->view.source = src ? src->name : "";
-	b->view.quality = src && src->quality ? src->quality : "";
+	b->view.quality = h->approx ? "approx" : src && src->quality ? src->quality : "";
 	b->view.schemas = &h->desc->schemas;
 }
 

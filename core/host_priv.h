@@ -75,6 +75,7 @@ struct weir__host {
 	/* life */
 	bool inited, started;
 	int source;                    /* index, -1 none */
+	bool approx;                   /* source_approx() of the running one */
 	uv_timer_t tick;
 	bool tick_on;
 	_Atomic uint64_t heap_bytes;

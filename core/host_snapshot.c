@@ -115,6 +115,7 @@ void weir__host_snapshot(struct weir__host *h, struct weir__snapshot *s)
 	s->delivered_batches = h->delivered_batches;
 	if (src) {
 		snprintf(s->source, sizeof s->source, "%s", src->name);
-		snprintf(s->quality, sizeof s->quality, "%s", src->quality ? src->quality : "");
+		snprintf(s->quality, sizeof s->quality, "%s",
+		         h->approx ? "approx" : src->quality ? src->quality : "");
 	}
 }

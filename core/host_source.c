@@ -76,6 +76,7 @@ static int try_source(struct weir__host *h, int i)
 	int rc;
 
 	h->source = i;
+	h->approx = false;
 	h->fail_text[0] = 0;
 	if (s->probe && (rc = s->probe(&h->plugin)) < 0)
 		return say(h, i, rc, "", h->fail_text);

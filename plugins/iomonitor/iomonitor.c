@@ -143,12 +143,15 @@ static void window_begin(struct weir_plugin *p)
 		p->host->bpf_attach(p, "io_get_pages", false);
 }
 
-/* How lookups are known, and what to call that. */
+/* How lookups are known, and what to call that. Before 6.12 nothing tells which
+ * page a fault on a mapped file asked for: all rates are approximate. */
 static void choose_lookups(struct weir_plugin *p)
 {
 	struct iomonitor *m = weir_state(p);
+	bool faults = p->host->bpf_attached(p, "io_fault");
 
-	m->quality = "";
+	m->quality = faults ? "" : "approx";
+	p->host->source_approx(p, !faults || !m->calls);
 	m->sampling = false;
 	m->window = NULL;
 	if (m->calls)

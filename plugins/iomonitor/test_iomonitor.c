@@ -327,6 +327,7 @@ static void test_latency_off_follows_no_system_call(void **state)
 {
 	(void)state;
 	BEGIN("latency=false");
+	assert_true(weir_test_approx(t));
 	assert_false(weir_test_enabled(t, "io_enter"));
 	assert_false(weir_test_enabled(t, "io_exit"));
 	assert_true(weir_test_enabled(t, "io_get_pages"));
@@ -353,6 +354,20 @@ static void test_latency_off_without_get_pages_has_no_rate_and_says_so(void **st
 	cpu[0].miss_pages[0] = 1;
 	interval();
 	assert_true(isnan(weir_test_metric(t, "ebpf_cache_miss_rate_percent", "bpf", "approx")));
+}
+
+static void test_a_kernel_without_fault_tracepoints_is_approximate(void **state)
+{
+	(void)state;
+	t = weir_test_new(&weir_plugin, "max_tasks=64");
+	maps(t);
+	weir_test_attached(t, "io_fault", NULL);
+	assert_int_equal(weir_test_init(t), 0);
+	assert_int_equal(weir_test_start(t, "bpf"), 0);
+	assert_true(weir_test_approx(t));
+	cpu[0].lookup_pages = 4;
+	interval();
+	assert_int_equal(weir_test_metric(t, "ebpf_cache_miss_rate_percent", "bpf", "approx"), 0);
 }
 
 static void test_filters_become_constants(void **state)
@@ -487,6 +502,7 @@ int main(void)
 		TEST(test_devices_have_their_latency),
 		TEST(test_latency_off_follows_no_system_call),
 		TEST(test_latency_off_without_get_pages_has_no_rate_and_says_so),
+		TEST(test_a_kernel_without_fault_tracepoints_is_approximate),
 		TEST(test_filters_become_constants),
 		TEST(test_calls_are_followed_only_while_a_process_matches),
 		TEST(test_a_filter_that_means_nothing_is_refused),

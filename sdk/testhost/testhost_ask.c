@@ -271,6 +271,16 @@ static bool test_topic_wanted(struct weir_plugin *p, const char *topic)
 	return !n || *(bool *)n->data;
 }
 
+bool weir_test_approx(struct weir_test *t)
+{
+	return t->approx;
+}
+
+static void test_source_approx(struct weir_plugin *p, bool approx)
+{
+	weir__test_of(p)->approx = approx;
+}
+
 void weir__test_ask_slots(struct weir_host *h)
 {
 	h->read_file = test_read_file;
@@ -285,4 +295,5 @@ void weir__test_ask_slots(struct weir_host *h)
 	h->out_printf = out_printf;
 	h->out_json_string = out_json_string;
 	h->topic_wanted = test_topic_wanted;
+	h->source_approx = test_source_approx;
 }

@@ -61,7 +61,7 @@ struct weir_test {
 	struct weir_plugin plugin; /* first: that is what the vtable gets */
 	uint32_t magic;
 	const struct weir_plugin_desc *desc;
-	bool initialised, started, source_started;
+	bool initialised, started, source_started, approx;
 	const struct weir_source *source; /* being tried, or started */
 	const struct weir_source *stopped; /* the one that ran before */
 

@@ -340,7 +340,7 @@ static bool same_as_biolatency(void)
 	count = sum > theirs ? sum - theirs : theirs - sum;
 	printf("    block requests: iomonitor %.0f, biolatency %.0f; %.0f in another bucket\n", sum,
 	       theirs, off);
-	assert_true(sum >= 2000);
+	assert_true(sum >= 1900); /* the layer may merge a few */
 	return count <= 0.005 * theirs && off <= 0.03 * theirs;
 }
 

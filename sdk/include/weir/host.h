@@ -140,6 +140,10 @@ struct weir_host {
 
 	/* --- fallback plugins: is this topic wanted from us now? */
 	bool (*topic_wanted)(struct weir_plugin *p, const char *topic);
+
+	/* --- sources. The running source is only approximate on this kernel, though
+	 * its row says exact: from its start() on, until it stops. */
+	void (*source_approx)(struct weir_plugin *p, bool approx);
 };
 
 /* ---- wrappers ------------------------------------------------------------- */

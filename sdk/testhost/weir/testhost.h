@@ -112,6 +112,9 @@ bool weir_test_logged(struct weir_test *t, const char *part);
 /* The last weir_fail(), or "". */
 const char *weir_test_reason(struct weir_test *t);
 
+/* What source_approx() has said. */
+bool weir_test_approx(struct weir_test *t);
+
 /* A sample by metric name and label values; NAN if it is absent. A histogram
  * gives its sum. weir_test_metric(t, "x_total", "read") */
 #define weir_test_metric(t, ...) weir_test_metric_with((t), (const char *const[]){ __VA_ARGS__, NULL })
