@@ -81,6 +81,17 @@ static int check_text(const struct weir__cli *cli, const char *file,
 	return 0;
 }
 
+/* Plugins that are switched on but would not run: `weir run` goes on without them, a
+ * check is asked to find them. */
+static size_t would_not_run(const struct weir__setup *setup)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < setup->count; i++)
+		n += !setup->plugins[i].loaded && setup->plugins[i].settings->common.enabled;
+	return n;
+}
+
 static int check(const struct weir__cli *cli)
 {
 	const char *given = weir__cli_config(cli), *file = given ? given : "(built-in)";
@@ -92,6 +103,8 @@ static int check(const struct weir__cli *cli)
 		code = check_json(cli, file, &d);
 	else
 		code = check_text(cli, file, &d, &setup);
+	if (!rc && would_not_run(&setup))
+		code = 1;
 	if (!rc)
 		weir__setup_fini(&setup);
 	weir__diags_fini(&d);
