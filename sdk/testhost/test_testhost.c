@@ -497,6 +497,23 @@ static void log_is_kept(void **state)
 	assert_int_equal(weir_test_free(t), 0);
 }
 
+/* A service of the vtable that the test host forgot would be a call of NULL. */
+static void every_service_is_there(void **state)
+{
+	struct weir_test *t = weir_test_new(&toy);
+	const char *h = (const char *)weir_test_plugin(t)->host;
+
+	(void)state;
+	for (size_t at = offsetof(struct weir_host, log); at < sizeof(struct weir_host); at += sizeof(void *)) {
+		void *slot;
+
+		memcpy(&slot, h + at, sizeof(slot));
+		if (!slot)
+			fail_msg("the slot at byte %zu of struct weir_host is NULL", at);
+	}
+	assert_int_equal(weir_test_free(t), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -513,6 +530,7 @@ int main(void)
 		cmocka_unit_test(bpf_is_played),
 		cmocka_unit_test(batches_are_delivered),
 		cmocka_unit_test(log_is_kept),
+		cmocka_unit_test(every_service_is_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

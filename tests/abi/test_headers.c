@@ -92,6 +92,7 @@ static void vtable_has_not_moved(void **state)
 	SLOT(bpf_iter, 40);
 	SLOT(topic_wanted, 43);
 	SLOT(source_approx, 44);
+	SLOT(source_approx, 44);
 #undef SLOT
 }
 
