@@ -104,7 +104,11 @@ void weir__sup_open_routes(struct sup_plugin *p);
 /* Tell every collector to stop sending to this output; `then` when all have. */
 void weir__sup_detach_output(struct sup_plugin *p, void (*then)(struct sup_plugin *));
 /* Host thread of a collector that has stopped; keeps the ledgers. */
-struct detached { struct sup_plugin *p; struct { struct sup_route *r; struct weir__ledger l; } items[WEIR__MAX_ROUTES]; size_t count; };
+struct detached {
+	struct sup_plugin *p;
+	struct { struct sup_route *r; struct weir__ledger l; } items[WEIR__MAX_ROUTES];
+	size_t count;
+};
 struct detached *weir__sup_detach_prepare(struct sup_plugin *p);
 void weir__sup_detach_run(struct weir__host *h, struct detached *d);
 void weir__sup_detach_done(struct detached *d);
