@@ -285,6 +285,19 @@ static void test_direct_reads_and_procfs_ask_nothing_of_the_cache(void **state)
 	assert_int_equal(c.ops, 0);
 }
 
+static void test_many_threads_are_counted_each(void **state)
+{
+	double overflow;
+
+	(void)state;
+	prepare_warm();
+	rig_collect(rig);
+	overflow = get("weir_io_map_overflow_total", "tasks");
+	expect_reads("400 threads", &(struct worker_order){ LOAD_THREADS, 0, 0, 400 });
+	rig_collect(rig);
+	assert_int_equal(get("weir_io_map_overflow_total", "tasks") - overflow, 0);
+}
+
 static void test_exec_leaves_the_state_alone(void **state)
 {
 	(void)state;
@@ -424,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_mapped_files_are_counted),
 		cmocka_unit_test(test_io_uring_reads_are_exact),
 		cmocka_unit_test(test_direct_reads_and_procfs_ask_nothing_of_the_cache),
+		cmocka_unit_test(test_many_threads_are_counted_each),
 		cmocka_unit_test(test_exec_leaves_the_state_alone),
 		cmocka_unit_test(test_advice_is_counted_with_its_effect),
 		cmocka_unit_test(test_device_latency_agrees_with_biolatency),

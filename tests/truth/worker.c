@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -226,6 +227,37 @@ static void procfs(struct worker_truth *t)
 	close(fd);
 }
 
+static int threads_fd;
+
+static void *thread(void *arg)
+{
+	char page[WORKER_PAGE];
+	uintptr_t failed = 0;
+
+	(void)arg;
+	for (int i = 0; i < 200; i++)
+		failed += pread(threads_fd, page, sizeof page, i * (off_t)WORKER_PAGE) != sizeof page;
+	return (void *)failed;
+}
+
+/* Many at a time, so that their kernel stacks, which find their slots, are many. */
+static void threads(const struct worker_order *o, int fd, struct worker_truth *t)
+{
+	pthread_t id[512];
+	uint64_t n = 0;
+	void *failed;
+
+	threads_fd = fd;
+	while (n < o->count && n < 512 && !pthread_create(&id[n], NULL, thread, NULL))
+		n++;
+	for (uint64_t i = 0; i < n; i++) {
+		pthread_join(id[i], &failed);
+		t->ops += 200 - (uintptr_t)failed;
+	}
+	t->lookups = t->ops;
+	t->bytes = t->ops * WORKER_PAGE;
+}
+
 /* The kernel reads the program for exec within the child; it must not be taken
  * for a read of ours, and ours go on. */
 static void exec(const struct worker_order *o, int fd, struct worker_truth *t)
@@ -269,6 +301,7 @@ static void run(const struct worker_order *o, struct worker_truth *t)
 	case LOAD_FADVISE: advise(o, fd, t); break;
 	case LOAD_PROCFS: procfs(t); break;
 	case LOAD_EXEC: exec(o, fd, t); break;
+	case LOAD_THREADS: threads(o, fd, t); break;
 	case LOAD_WARM:
 		for (uint64_t off = 0; off < WORKER_FILE_SIZE; off += 1 << 20)
 			if (pread(fd, buf, 1 << 20, (off_t)off) < 0)

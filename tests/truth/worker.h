@@ -31,6 +31,7 @@ enum worker_load {
 	LOAD_FADVISE,      /* DONTNEED of the whole, warm file; WILLNEED of `size` */
 	LOAD_WARM,         /* make all of it resident */
 	LOAD_PROCFS,       /* read a regular file without page cache */
+	LOAD_THREADS,      /* `count` threads, each 200 preads of a warm page, then ends */
 	LOAD_EXEC,         /* a child that loads a program between two reads */
 };
 
