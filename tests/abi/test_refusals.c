@@ -195,7 +195,7 @@ static void file_is_judged_first(void **state)
 	refused(PLUGINS "/no-symbol.so", NULL, WEIR__REFUSED_NO_SYMBOL, "weir_plugin");
 	refused(PLUGINS "/desc-small.so", NULL, WEIR__REFUSED_DESC_SIZE, "says 40 bytes, ABI 1.0 has 216");
 	refused(PLUGINS "/desc-lies.so", NULL, WEIR__REFUSED_DESC_SIZE, "says 216 bytes, the note 300");
-	refused(PLUGINS "/desc-huge.so", NULL, WEIR__REFUSED_DESC_SIZE, "says 65536 bytes, its symbol has 216");
+	refused(PLUGINS "/desc-huge.so", NULL, WEIR__REFUSED_DESC_SIZE, "says 65536 bytes, its symbol has");
 	assert_null(getenv("WEIR_TEST_CODE_HAS_RUN"));
 	refused(PLUGINS "/dlopen.so", NULL, WEIR__REFUSED_DLOPEN, "weir_there_is_no_such_function");
 	refused(PLUGINS "/descriptor.so", NULL, WEIR__REFUSED_DESCRIPTOR, "kind is 77, expected 1");
