@@ -50,6 +50,8 @@ int weir__cli_plugin_load(const struct weir__cli_plugins *p, const char *name,
 	char path[PATH_MAX];
 	int refusal;
 
+	if (strchr(name, '/')) /* a file, to look at before it is installed */
+		return weir__load(name, NULL, ret, &refusal, reason, size);
 	if (weir__find_plugin(p->dirs, name, path, sizeof path) != 0) {
 		snprintf(reason, size, "no %s.so in the plugin directories", name);
 		return -ENOENT;
