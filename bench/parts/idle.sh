@@ -45,7 +45,7 @@ part_idle() {
 		((i < 5)) && daemon_stop
 	done
 	times=$(tr " " "\n" <<<"${times% }" | sort -n | sed -n '1p;3p' | paste -sd ' ')
-	row "ready after exec" "${times#* }" ms "<=" 200 "least ${times% * }, $n plugins"
+	row "ready after exec" "${times#* }" ms "<=" 200 "least ${times% *}, $n plugins"
 	sleep 3
 	before=$("$tool" usage "$daemon")
 	for i in "${!peer_pids[@]}"; do peer_before[i]=$("$tool" usage "${peer_pids[i]}"); done
