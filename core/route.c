@@ -131,29 +131,44 @@ static bool output_has_enough(const struct weir__route *r, const struct weir__fr
 	       r->sent_bytes + f->bytes > r->limit / 2;
 }
 
-/* Give the first waiting frame to nng. Returns false if there is nothing to give. */
-static bool start_send(struct weir__route *r)
+/* Prepare the first waiting frame for nng, lock held. True: the caller, having let
+ * go of the lock, hands it over by nng_send_aio(). With the lock held nng's thread
+ * would run into it at once, at two more context switches a message. */
+static bool next_send(struct weir__route *r)
 {
-	struct weir__frame *f = r->wait_head;
-	struct wire w = { FRAME_MAGIC, 1, 1, f };
+	struct weir__frame *f;
 	nng_msg *msg;
 
-	if (!f || !r->open || r->sending || output_has_enough(r, f))
-		return false;
-	r->wait_head = f->wait_next;
-	if (!r->wait_head)
-		r->wait_tail = &r->wait_head;
-	if (nng_msg_alloc(&msg, 0) || nng_msg_append(msg, &w, sizeof w)) {
+	while ((f = r->wait_head) && r->open && !r->sending && !output_has_enough(r, f)) {
+		struct wire w = { FRAME_MAGIC, 1, 1, f };
+
+		r->wait_head = f->wait_next;
+		if (!r->wait_head)
+			r->wait_tail = &r->wait_head;
+		msg = NULL;
+		if (!nng_msg_alloc(&msg, 0) && !nng_msg_append(msg, &w, sizeof w)) {
+			r->sending = true;
+			r->sent_bytes += f->bytes;
+			nng_aio_set_msg(r->tx_aio, msg);
+			return true;
+		}
+		nng_msg_free(msg);
 		r->stats.queue_full += f->count; /* memory is short */
 		frame_unlink(r, f);
 		frame_free(f);
-		return start_send(r);
 	}
-	r->sending = true;
-	r->sent_bytes += f->bytes;
-	nng_aio_set_msg(r->tx_aio, msg);
-	nng_send_aio(r->tx, r->tx_aio);
-	return true;
+	return false;
+}
+
+/* Let go of the lock, and send what there is to send. Whoever set `sending` owns
+ * the aio until its callback, so no two threads get here at a time. */
+static void unlock_and_send(struct weir__route *r)
+{
+	bool go = next_send(r);
+
+	pthread_mutex_unlock(&r->lock);
+	if (go)
+		nng_send_aio(r->tx, r->tx_aio);
 }
 
 /* nng thread: the last send is through, or the socket is closing. */
@@ -161,15 +176,13 @@ static void on_sent(void *arg)
 {
 	struct weir__route *r = arg;
 
-	if (nng_aio_result(r->tx_aio)) {
-		/* The frame stays on the list: close books it. */
-		nng_msg_free(nng_aio_get_msg(r->tx_aio));
+	/* The frame stays on the list, and the message with the aio: close takes both. */
+	if (nng_aio_result(r->tx_aio))
 		return;
-	}
 	pthread_mutex_lock(&r->lock);
 	r->sending = false;
-	start_send(r);
-	pthread_mutex_unlock(&r->lock);
+	nng_aio_set_msg(r->tx_aio, NULL);
+	unlock_and_send(r);
 }
 
 /* nng thread: a frame has come through. */
@@ -264,8 +277,7 @@ void weir__route_send(struct weir__route *r, struct weir__batch *b)
 	r->wait_tail = &f->wait_next;
 	r->stats.batches++;
 	r->stats.bytes += weir__batch_header(b)->len;
-	start_send(r);
-	pthread_mutex_unlock(&r->lock);
+	unlock_and_send(r);
 }
 
 bool weir__route_may_block(const struct weir__route *r)
@@ -296,8 +308,7 @@ void weir__route_ack(struct weir__frame *f, uint32_t rejected)
 	r->stats.rejected += rejected;
 	r->sent_bytes -= f->bytes;
 	frame_unlink(r, f);
-	start_send(r);
-	pthread_mutex_unlock(&r->lock);
+	unlock_and_send(r);
 	frame_free(f);
 }
 
@@ -334,8 +345,11 @@ void weir__route_close(struct weir__route *r)
 		nng_close(r->tx);
 	if (nng_socket_id(r->rx) > 0)
 		nng_close(r->rx);
-	if (r->tx_aio)
+	if (r->tx_aio) {
+		/* Sent while it was being stopped, or refused: nng has not taken it. */
+		nng_msg_free(nng_aio_get_msg(r->tx_aio));
 		nng_aio_free(r->tx_aio);
+	}
 	if (r->rx_aio)
 		nng_aio_free(r->rx_aio);
 	r->tx_aio = r->rx_aio = NULL;
