@@ -118,7 +118,8 @@ static bool struct_has(const struct btf *btf, int id, const char *member)
 
 bool weir__kernel_has(const char *type, const char *member)
 {
-	static const __u32 kinds[] = { BTF_KIND_STRUCT, BTF_KIND_TYPEDEF, BTF_KIND_FUNC,
+	/* A scan of all types each: what is asked for most comes first. */
+	static const __u32 kinds[] = { BTF_KIND_TYPEDEF, BTF_KIND_FUNC, BTF_KIND_STRUCT,
 		                       BTF_KIND_UNION, BTF_KIND_ENUM };
 	const struct btf *btf = weir__kernel_btf();
 	int id;

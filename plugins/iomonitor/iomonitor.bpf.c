@@ -47,6 +47,7 @@ static __always_inline void io_fold(struct weir_io_cpu *c, const struct weir_io_
 	struct weir_io_process none = {}, *p;
 	u32 tgid = t->tgid;
 
+	c->folds++;
 	p = bpf_map_lookup_elem(&io_processes, &tgid);
 	if (!p) {
 		none.cgroup = io_cgroup_id();
@@ -105,8 +106,10 @@ int WEIR_PROG(io_exit_task, struct task_struct *task)
 	/* The last one out: nobody adds to the process any more. */
 	if (!task->signal->live.counter) {
 		p = bpf_map_lookup_elem(&io_processes, &tgid);
-		if (p)
+		if (p) {
 			p->dead = 1;
+			c->folds++;
+		}
 	}
 	return 0;
 }

@@ -28,7 +28,7 @@ struct io_work {
 #define IO_WORK_FIELDS (sizeof(struct io_work) / sizeof(uint64_t))
 
 struct io_process {
-	uint32_t pid;        /* 0: free entry */
+	uint32_t pid;
 	uint32_t cgroup;     /* index in cgroups, 0 unknown */
 	struct io_work now;  /* being summed up in this round */
 	struct io_work last; /* highest ever seen: never moves back */
@@ -87,8 +87,10 @@ struct iomonitor {
 	uint64_t window_start_ns, window_lookups;
 	uint64_t sampled_pages, sampled_last, sampled_delta;
 
-	struct io_process *processes;  /* open addressing, max_processes * 2 slots */
-	size_t process_slots, process_count;
+	struct io_process *processes;  /* process_count of max_processes */
+	uint32_t *index;               /* by pid, open addressing */
+	size_t index_size, process_count;
+	uint64_t folds_seen, ended_left; /* is there anything in io_processes? */
 	uint64_t process_dropped;
 	struct io_cgroup *cgroups;
 	size_t cgroup_count;

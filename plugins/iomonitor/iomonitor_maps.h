@@ -148,6 +148,7 @@ struct weir_io_cpu {
 	__u64 stalls[2], stall_ns[2];
 	__u64 stall_overflow[2];
 	/* io_exit_task */
+	__u64 folds;                   /* changes to io_processes */
 	__u64 process_overflow;        /* a task ended and io_processes was full */
 	struct {
 		__u64 reads, read_bytes, lookup_pages, miss_pages, fill_pages, writes, write_bytes;

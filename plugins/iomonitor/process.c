@@ -46,19 +46,21 @@ int io_processes_init(struct weir_plugin *p)
 	struct iomonitor *m = weir_state(p);
 
 	/* Twice the entries: probes stay short at full load. */
-	m->process_slots = 1;
-	while (m->process_slots < m->max_processes * 2)
-		m->process_slots *= 2;
-	m->processes = weir_alloc(p, m->process_slots * sizeof *m->processes);
+	m->index_size = 1;
+	while (m->index_size < m->max_processes * 2)
+		m->index_size *= 2;
+	m->processes = weir_alloc(p, m->max_processes * sizeof *m->processes);
+	m->index = weir_alloc(p, m->index_size * sizeof *m->index);
 	m->cgroups = weir_alloc(p, IO_MAX_CGROUPS * sizeof *m->cgroups);
-	if (!m->processes || !m->cgroups)
-		return weir_fail(p, -ENOMEM, "no memory for %zu processes; set a smaller max_processes",
-		                 m->process_slots);
-	memset(m->processes, 0, m->process_slots * sizeof *m->processes);
-	memset(m->cgroups, 0, IO_MAX_CGROUPS * sizeof *m->cgroups);
+	if (!m->processes || !m->index || !m->cgroups)
+		return weir_fail(p, -ENOMEM, "no memory for %llu processes; set a smaller max_processes",
+		                 (unsigned long long)m->max_processes);
+	memset(m->index, 0, m->index_size * sizeof *m->index);
+	memset(m->cgroups, 0, sizeof *m->cgroups);
 	strcpy(m->cgroups[0].path, "unknown");
 	m->cgroup_count = 1;
 	m->process_count = 0;
+	m->folds_seen = 0;
 	return 0;
 }
 
@@ -67,47 +69,56 @@ void io_processes_fini(struct weir_plugin *p)
 	struct iomonitor *m = weir_state(p);
 
 	weir_free(p, m->processes);
+	weir_free(p, m->index);
 	weir_free(p, m->cgroups);
 	m->processes = NULL;
+	m->index = NULL;
 	m->cgroups = NULL;
+	m->process_count = 0;
+	m->cgroup_count = 0;
 }
 
-static size_t home(const struct iomonitor *m, uint32_t pid)
+/* Where the index has, or would have, this process: entry number + 1, 0 free. */
+static uint32_t *place(struct iomonitor *m, uint32_t pid)
 {
-	return (pid * 2654435761u) & (m->process_slots - 1);
+	size_t i = (pid * 2654435761u) & (m->index_size - 1);
+
+	while (m->index[i] && m->processes[m->index[i] - 1].pid != pid)
+		i = (i + 1) & (m->index_size - 1);
+	return &m->index[i];
 }
 
-static struct io_process *find(struct iomonitor *m, uint32_t pid, bool make)
+/* The process's entry; made anew if there is room. */
+static struct io_process *entry(struct iomonitor *m, uint32_t pid)
 {
-	size_t i = home(m, pid);
+	uint32_t *at = place(m, pid);
+	struct io_process *e;
 
-	while (m->processes[i].pid && m->processes[i].pid != pid)
-		i = (i + 1) & (m->process_slots - 1);
-	if (m->processes[i].pid)
-		return &m->processes[i];
-	if (!make || m->process_count >= m->max_processes)
+	if (*at)
+		return &m->processes[*at - 1];
+	if (m->process_count >= m->max_processes)
 		return NULL;
-	m->process_count++;
-	m->processes[i].pid = pid;
-	return &m->processes[i];
+	e = &m->processes[m->process_count++];
+	memset(e, 0, sizeof *e);
+	e->pid = pid;
+	*at = (uint32_t)m->process_count;
+	return e;
 }
 
-/* Close the gap, so that no probe ends early. */
-static void drop(struct iomonitor *m, size_t i)
+/* Forget those that have ended or were not seen in the last round. */
+static void forget(struct iomonitor *m)
 {
-	size_t mask = m->process_slots - 1, j = i;
+	size_t kept = 0, n = m->process_count;
 
-	for (;;) {
-		j = (j + 1) & mask;
-		if (!m->processes[j].pid)
-			break;
-		if (((j - home(m, m->processes[j].pid)) & mask) >= ((j - i) & mask)) {
-			m->processes[i] = m->processes[j];
-			i = j;
-		}
-	}
-	memset(&m->processes[i], 0, sizeof m->processes[i]);
-	m->process_count--;
+	for (size_t i = 0; i < n; i++)
+		if (!m->processes[i].dead && m->processes[i].seen)
+			m->processes[kept++] = m->processes[i];
+	m->process_count = kept;
+	if (kept == n)
+		return;
+	memset(m->index, 0, m->index_size * sizeof *m->index);
+	for (size_t i = 0; i < kept; i++)
+		*place(m, m->processes[i].pid) = (uint32_t)i + 1;
 }
 
 /* ---- cgroups ---------------------------------------------------------------------- */
@@ -176,10 +187,10 @@ static void cgroups_take(struct iomonitor *m)
 		memset(&m->cgroups[i].delta, 0, sizeof m->cgroups[i].delta);
 		m->cgroups[i].processes = 0;
 	}
-	for (size_t i = 0; i < m->process_slots; i++) {
+	for (size_t i = 0; i < m->process_count; i++) {
 		struct io_process *e = &m->processes[i];
 
-		if (!e->pid || !io_work_any(&e->delta))
+		if (!io_work_any(&e->delta))
 			continue;
 		work_add(&m->cgroups[e->cgroup].delta, &e->delta);
 		m->cgroups[e->cgroup].processes++;
@@ -191,16 +202,15 @@ static void cgroups_take(struct iomonitor *m)
 static struct io_process *enter(struct weir_plugin *p, uint32_t pid, const char *comm)
 {
 	struct iomonitor *m = weir_state(p);
-	struct io_process *e = find(m, pid, false);
+	size_t before = m->process_count;
+	struct io_process *e = entry(m, pid);
 
 	if (!e) {
-		e = find(m, pid, true);
-		if (!e) {
-			m->process_dropped++;
-			return NULL;
-		}
-		e->cgroup = cgroup_of(p, pid);
+		m->process_dropped++;
+		return NULL;
 	}
+	if (m->process_count > before)
+		e->cgroup = cgroup_of(p, pid);
 	e->seen = true;
 	memcpy(e->comm, comm, sizeof e->comm);
 	return e;
@@ -213,6 +223,7 @@ static void take_ended_one(struct weir_plugin *p, uint32_t pid, const struct wei
 	const struct io_work w = { v->reads, v->read_bytes, v->read_ns, v->lookup_pages,
 		v->miss_pages, v->fill_pages, v->writes, v->write_bytes, v->write_ns };
 
+	m->ended_left += !v->dead;
 	if (e) {
 		work_add(&e->now, &w);
 		e->dead = v->dead;
@@ -232,6 +243,7 @@ static void take_ended(struct weir_plugin *p)
 	uint64_t token = 0;
 	int rc = 0;
 
+	m->ended_left = 0;
 	/* Bound: the map's 4096 entries, and as many again for new ones. */
 	for (int round = 0; round < 128 && !rc; round++) {
 		count = 64;
@@ -290,17 +302,17 @@ void io_processes_take(struct weir_plugin *p)
 {
 	struct iomonitor *m = weir_state(p);
 
-	for (size_t i = 0; i < m->process_slots; i++)
-		if (m->processes[i].pid && (m->processes[i].dead || !m->processes[i].seen))
-			drop(m, i--); /* the entry moved here is looked at next */
-	for (size_t i = 0; i < m->process_slots; i++) {
+	forget(m);
+	for (size_t i = 0; i < m->process_count; i++) {
 		memset(&m->processes[i].now, 0, sizeof m->processes[i].now);
 		m->processes[i].seen = false;
 	}
-	take_ended(p);
+	/* Nothing was ever put there, or all of it has been taken out. */
+	if (m->total.folds != m->folds_seen || m->ended_left)
+		take_ended(p);
+	m->folds_seen = m->total.folds;
 	take_live(p);
-	for (size_t i = 0; i < m->process_slots; i++)
-		if (m->processes[i].pid)
-			work_delta(&m->processes[i]);
+	for (size_t i = 0; i < m->process_count; i++)
+		work_delta(&m->processes[i]);
 	cgroups_take(m);
 }

@@ -45,12 +45,12 @@ static size_t top(const struct iomonitor *m, const struct top_args *a,
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < m->process_slots; i++) {
+	for (size_t i = 0; i < m->process_count; i++) {
 		const struct io_process *e = &m->processes[i];
 		const struct io_work *w = work_of(e, a->total);
 		size_t j;
 
-		if (!e->pid || !io_work_any(w))
+		if (!io_work_any(w))
 			continue;
 		for (j = n; j > 0; j--) {
 			const struct io_work *x = work_of(ret[j - 1], a->total);

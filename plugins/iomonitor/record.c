@@ -189,11 +189,11 @@ static void emit_processes(struct weir_plugin *p)
 {
 	struct iomonitor *m = weir_state(p);
 
-	for (size_t i = 0; i < m->process_slots; i++) {
+	for (size_t i = 0; i < m->process_count; i++) {
 		const struct io_process *e = &m->processes[i];
 		const struct io_work *w = &e->delta;
 
-		if (!e->pid || !io_work_any(w))
+		if (!io_work_any(w))
 			continue;
 		struct weir_io_process_sum r = {
 			.interval_ns = m->interval_taken_ns, .pid = e->pid,

@@ -181,6 +181,7 @@ static void test_a_process_is_the_sum_of_its_live_and_ended_tasks(void **state)
 	task(1, pid, "db")->reads = 3;
 	task(2, pid, "db")->reads = 4;
 	weir_test_map_put(t, "io_processes", &pid, &ended);
+	cpu[0].folds++;
 	interval();
 	assert_non_null(process(pid));
 	assert_int_equal(process(pid)->reads, 12);
@@ -209,6 +210,7 @@ static void test_a_task_that_ends_is_counted_once(void **state)
 	interval();
 	assert_null(process(pid));
 	weir_test_map_put(t, "io_processes", &pid, &ended);
+	cpu[0].folds++;
 	interval();
 	assert_int_equal(process(pid)->reads, 1);
 }
@@ -221,6 +223,7 @@ static void test_a_dead_process_is_reported_and_forgotten(void **state)
 	(void)state;
 	BEGIN();
 	weir_test_map_put(t, "io_processes", &pid, &ended);
+	cpu[0].folds++;
 	interval();
 	assert_int_equal(process(pid)->reads, 9);
 	assert_null(weir_test_map_get(t, "io_processes", &pid));

@@ -125,9 +125,10 @@ static void expect_reads(const char *name, const struct worker_order *o)
 	assert_int_equal(c.ops_missed, t.ops_missed);
 	if (with_calls)
 		assert_int_equal(c.lookups, t.lookups);
-	/* get_pages is not called for a batch whose last page is still on its way. */
+	/* get_pages leaves out a batch whose last page is on its way, and counts one
+	 * twice that goes on on another CPU. */
 	if (with_lookups && !with_calls)
-		assert_true(fabs(c.lookups - (double)t.lookups) <= 0.002 * (double)t.lookups);
+		assert_true(fabs(c.lookups - (double)t.lookups) <= 0.01 * (double)t.lookups);
 	if (!with_calls)
 		return;
 	assert_int_equal(c.ops, t.ops);
