@@ -58,9 +58,9 @@
 	  "Bytes those writes took, by system call")                                               \
 	X(M_DONTNEED_RESIDENT, "weir_io_dontneed_resident_pages_total", WEIR_COUNTER, "pages",     \
 	  "source", "Pages resident in the file when DONTNEED was called, at most the range named") \
-	X(M_BLOCK_LATENCY, "weir_io_device_latency_microseconds", WEIR_HISTOGRAM, "microseconds",  \
+	X(M_BLOCK_LATENCY, "weir_io_device_latency_seconds", WEIR_HISTOGRAM, "seconds",            \
 	  "device op source", "Time the block device took, from issue to completion")              \
-	X(M_BLOCK_QUEUE, "weir_io_device_queue_microseconds", WEIR_HISTOGRAM, "microseconds",      \
+	X(M_BLOCK_QUEUE, "weir_io_device_queue_seconds", WEIR_HISTOGRAM, "seconds",                \
 	  "device op source", "Time a request waited in the scheduler, from insert to issue")      \
 	X(M_BLOCK_BYTES, "weir_io_device_bytes_total", WEIR_COUNTER, "bytes", "device op source",  \
 	  "Bytes of the requests the block device completed")                                      \

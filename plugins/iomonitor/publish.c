@@ -13,11 +13,18 @@ static const double buckets[WEIR_IO_BUCKETS - 1] = {
 	131072, 262144, 524288, 1048576, 2097152, 4194304, 8388608, 16777216, 33554432, 67108864,
 };
 
+/* The same in seconds. */
+static const double seconds[WEIR_IO_BUCKETS - 1] = {
+	1e-6, 2e-6, 4e-6, 8e-6, 16e-6, 32e-6, 64e-6, 128e-6, 256e-6, 512e-6, 1024e-6, 2048e-6,
+	4096e-6, 8192e-6, 16384e-6, 32768e-6, 65536e-6, 131072e-6, 262144e-6, 524288e-6,
+	1048576e-6, 2097152e-6, 4194304e-6, 8388608e-6, 16777216e-6, 33554432e-6, 67108864e-6,
+};
+
 const struct weir_metric io_metrics[M_COUNT] = {
 #define X(i, n, t, u, l, h)                                                                        \
 	[i] = { .name = n, .type = t, .unit = u, .labels = l, .help = h,                           \
 		.bucket_count = t == WEIR_HISTOGRAM ? WEIR_IO_BUCKETS - 1 : 0,                     \
-		.buckets = t == WEIR_HISTOGRAM ? buckets : NULL },
+		.buckets = t != WEIR_HISTOGRAM ? NULL : i == M_LATENCY ? buckets : seconds },
 	IOMONITOR_METRICS(X)
 #undef X
 };
@@ -42,9 +49,9 @@ static const char *const advice_names[] = { WEIR_IO_ADVICES(X) };
 #define SOURCE "bpf"
 
 static void histogram(struct weir_plugin *p, uint32_t metric, const char *const *labels,
-                      const __u64 *b, uint64_t sum_ns)
+                      const __u64 *b, double sum)
 {
-	p->host->series_histogram(p->host->series(p, metric, labels), (const uint64_t *)b, (double)sum_ns / 1000);
+	p->host->series_histogram(p->host->series(p, metric, labels), (const uint64_t *)b, sum);
 }
 
 static void publish_ops(struct weir_plugin *p, const struct weir_io_cpu *c)
@@ -63,7 +70,7 @@ static void publish_ops(struct weir_plugin *p, const struct weir_io_cpu *c)
 		weir_set(p, read ? M_READ_BYTES : M_WRITE_BYTES, (double)o->bytes,
 		         io_op_names[op], SOURCE);
 		histogram(p, M_LATENCY, (const char *const[]){ io_op_names[op], SOURCE, NULL },
-		          o->bucket, o->ns);
+		          o->bucket, (double)o->ns / 1e3);
 	}
 	if (c->uring_ops) {
 		weir_set(p, M_READ_OPS, (double)c->uring_ops, "io_uring", SOURCE);
@@ -128,9 +135,9 @@ static void publish_disks(struct weir_plugin *p)
 				continue;
 			p->host->series_set(p->host->series(p, M_BLOCK_BYTES, labels),
 			                    (double)b->bytes);
-			histogram(p, M_BLOCK_LATENCY, labels, b->device_bucket, b->device_ns);
+			histogram(p, M_BLOCK_LATENCY, labels, b->device_bucket, (double)b->device_ns / 1e9);
 			if (b->queued)
-				histogram(p, M_BLOCK_QUEUE, labels, b->queue_bucket, b->queue_ns);
+				histogram(p, M_BLOCK_QUEUE, labels, b->queue_bucket, (double)b->queue_ns / 1e9);
 		}
 }
 

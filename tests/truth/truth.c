@@ -328,7 +328,7 @@ static void test_advice_is_counted_with_its_effect(void **state)
  * between the two snapshots, so a try may differ and the next must not. */
 static bool same_as_biolatency(void)
 {
-#define DEVICE "weir_io_device_latency_microseconds"
+#define DEVICE "weir_io_device_latency_seconds"
 	double before[28], own[28], count, sum = 0, off = 0, theirs = 0;
 	const struct worker_order o = { LOAD_DIRECT, 1, 0, 2000 };
 	struct biolatency b;
