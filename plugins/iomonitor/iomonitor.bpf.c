@@ -114,6 +114,19 @@ int WEIR_PROG(io_exit_task, struct task_struct *task)
 	return 0;
 }
 
+/* So that user space hooks the calls at once, not at the next tick. */
+static __always_inline void io_report_target(struct task_struct *task, const char *name)
+{
+	struct weir_io_target *r = weir_reserve(WEIR_IO_TARGET, sizeof *r);
+
+	if (!r)
+		return;
+	r->pid = task->tgid;
+	r->tid = task->pid;
+	__builtin_memcpy(r->comm, name, sizeof r->comm);
+	weir_submit(r);
+}
+
 /* A new name may change the verdict of a filter, and what tables show. */
 SEC("tp_btf/task_rename")
 int WEIR_PROG(io_rename, struct task_struct *task, const char *comm)
@@ -126,7 +139,10 @@ int WEIR_PROG(io_rename, struct task_struct *task, const char *comm)
 		return 0;
 	if (io_comm_count) {
 		bpf_probe_read_kernel_str(name, sizeof name, comm);
-		c->wanted_renames += io_comm_wanted(name, name);
+		if (io_comm_wanted(name, name)) {
+			c->wanted_renames++;
+			io_report_target(task, name);
+		}
 	}
 	t = io_find(io_regs_number((struct pt_regs *)bpf_task_pt_regs(task), &c->rename_scratch));
 	if (t)

@@ -58,7 +58,7 @@ static const struct weir_program programs[] = {
 	PROGRAM("io_exit", 0, 5, KIND(WEIR_IO_SLOW) | KIND(WEIR_IO_FADVISE),
 	        "End of a read or write: latency, operations, lookups"),
 	PROGRAM("io_exit_task", 0, 9, 0, "End of a task: without it, ended processes are not counted"),
-	PROGRAM("io_rename", 0, 9, 0, "Renames: without it, tables show the name at first sight"),
+	PROGRAM("io_rename", 0, 9, KIND(WEIR_IO_TARGET), "Renames: without it, tables show the name at first sight"),
 	PROGRAM("io_delete", 0, 4, 0, "Pages leaving the cache: evictions"),
 	PROGRAM("io_fault", 0, 4, 0, "Faults on mapped files (6.12)"),
 	PROGRAM("io_map_pages", 0, 3, 0, "Faults on mapped files served from the cache (6.12)"),
@@ -231,6 +231,13 @@ static void stop(struct weir_plugin *p)
 	io_disks_fini(p);
 }
 
+static int record(struct weir_plugin *p, struct weir_record *r)
+{
+	if (r->kind == WEIR_IO_TARGET)
+		io_targets_appeared(p);
+	return WEIR_RECORD_PASS;
+}
+
 static int tick(struct weir_plugin *p)
 {
 	struct iomonitor *m = weir_state(p);
@@ -269,7 +276,7 @@ static int collect(struct weir_plugin *p)
 static const struct weir_source sources[] = {
 	{ .name = "bpf", .doc = "Tracepoints of the page cache, system calls, block layer and reclaim",
 	  .quality = "", WEIR_BPF_OBJECT(iomonitor), .programs = WEIR_TABLE(programs),
-	  .prepare = prepare, .start = start, .stop = stop, .tick = tick,
+	  .prepare = prepare, .start = start, .stop = stop, .record = record, .tick = tick,
 	  .interval_offset = offsetof(struct iomonitor, interval_ns) },
 };
 

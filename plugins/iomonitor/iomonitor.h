@@ -130,6 +130,7 @@ bool io_work_any(const struct io_work *w);
 /* target.c: are there processes that the filters want? */
 void io_targets_begin(struct weir_plugin *p);
 void io_targets_check(struct weir_plugin *p);
+void io_targets_appeared(struct weir_plugin *p); /* a record says that one has come */
 
 /* device.c */
 int io_disks_init(struct weir_plugin *p);

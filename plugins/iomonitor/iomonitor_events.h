@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * iomonitor's records: types only, shared by both sides. The first three come
- * from the kernel, the others are made by user space once per interval.
+ * iomonitor's records: types only, shared by both sides. The first three and the
+ * last come from the kernel, the others are made by user space once per interval.
  */
 #ifndef WEIR_IOMONITOR_EVENTS_H
 #define WEIR_IOMONITOR_EVENTS_H
@@ -17,6 +17,7 @@ enum weir_io_kind {
 	WEIR_IO_CGROUP,        /* topic io */
 	WEIR_IO_DEVICE,        /* topic io */
 	WEIR_IO_MEMORY,        /* topic memory */
+	WEIR_IO_TARGET,        /* topic io */
 	WEIR_IO_KINDS
 };
 
@@ -102,5 +103,12 @@ struct weir_io_memory {
 	__u64 stalls, stall_ns;
 	__u64 processes;
 };
+
+/* A task took a name that the filter `comm` selects (exec is one such moment). */
+struct weir_io_target {
+	__u32 pid, tid;
+	char comm[16];
+};
+_Static_assert(sizeof(struct weir_io_target) == 24, "schema");
 
 #endif

@@ -128,6 +128,14 @@ static const struct weir_field memory_fields[] = {
 };
 #undef S
 
+#define S struct weir_io_target
+static const struct weir_field target_fields[] = {
+	F(S, pid, WEIR_U32, "", "Process"),
+	F(S, tid, WEIR_U32, "", "Thread that took the name"),
+	F(S, comm, WEIR_CHARS, "", "The name, as the filter selects it"),
+};
+#undef S
+
 #define SCHEMA(n, t, st, f, pr, d)                                                     \
 	{ .name = n, .topic = t, .version = 1, .size = sizeof(st), .priority = pr,     \
 	  .fields = WEIR_TABLE(f), .doc = d }
@@ -148,6 +156,8 @@ const struct weir_schema io_schemas[WEIR_IO_KINDS] = {
 		"What one block device did in one interval"),
 	[WEIR_IO_MEMORY] = SCHEMA("memory_reclaim", "memory", struct weir_io_memory, memory_fields, 2,
 		"Reclaim in one interval"),
+	[WEIR_IO_TARGET] = SCHEMA("io_target", "io", struct weir_io_target, target_fields, 2,
+		"A task took a name that the filter comm selects"),
 };
 
 /* ---- once per interval -------------------------------------------------------------- */

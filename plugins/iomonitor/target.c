@@ -2,8 +2,9 @@
 /*
  * Targets: while no process matches the filters comm and pid, the system calls
  * are not hooked, so a filter for what does not run on this node costs nobody
- * anything. A rename that matches (exec is one) is counted by io_rename and seen
- * at the next tick; so is a process id that appears.
+ * anything. A rename that matches (exec is one) is reported by io_rename in a
+ * record, and the calls are hooked as soon as that is read, within a millisecond;
+ * a process id that appears is seen at the next tick.
  *
  *   absent --match seen--> present --the known ones have ended, and no other--> absent
  *
@@ -104,7 +105,7 @@ static void follow(struct weir_plugin *p, bool on)
 	m->following = on;
 	p->host->bpf_attach(p, "io_enter", on);
 	p->host->bpf_attach(p, "io_exit", on);
-	weir_log(p, WEIR_INFO, on ? "a process matches the filter: system calls are followed"
+	weir_log(p, WEIR_DEBUG, on ? "a process matches the filter: system calls are followed"
 	         : "no process matches the filter: system calls are not followed until one does");
 }
 
@@ -121,6 +122,14 @@ void io_targets_begin(struct weir_plugin *p)
 		return;
 	scan(p);
 	follow(p, m->target_count > 0);
+}
+
+void io_targets_appeared(struct weir_plugin *p)
+{
+	const struct iomonitor *m = weir_state(p);
+
+	if (m->cpu && m->calls && m->comms.count)
+		follow(p, true);
 }
 
 void io_targets_check(struct weir_plugin *p)
