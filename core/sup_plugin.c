@@ -209,7 +209,7 @@ static void call_start(struct weir__host *h, void *arg)
 {
 	struct sup_plugin *p = arg;
 
-	weir__host_set_wanted(h, p->wanted);
+	weir__host_set_wanted(h, p->start_wanted);
 	p->start_rc = weir__host_start(h); /* read by main only after this call */
 	if (p->start_rc)
 		weir__host_fini(h);
@@ -247,6 +247,8 @@ static void start_done(struct weir__host *h, void *arg)
 		         p->reason[0] ? "; passed over " : "", p->reason);
 		weir__state_move(&p->state, WEIR__RUNNING, p->name, why);
 		weir__sup_open_routes(p);
+		if (p->wanted != p->start_wanted) /* it changed while the host started */
+			weir__host_call(h, call_set_wanted, NULL, (void *)(uintptr_t)p->wanted);
 	}
 	release_start_memory(p->sup);
 	weir__sup_reconcile(p->sup);
@@ -260,6 +262,7 @@ static void begin_start(struct sup_plugin *p)
 	p->restart = false;
 	p->reason[0] = 0;
 	p->start_rc = 0;
+	p->start_wanted = p->wanted;
 	p->snapped = false;
 	memset(p->samples, 0, sizeof p->samples);
 	weir__state_move(&p->state, WEIR__STARTING, p->name, "");

@@ -52,6 +52,7 @@ struct sup_plugin {
 	unsigned pending;          /* detach calls under way */
 	uint64_t drain_until_ns;
 	uint32_t wanted;           /* fallback: topics, by its own list */
+	uint32_t start_wanted;     /* of `wanted`, when it began to start; the host reads it */
 
 	struct weir__snapshot snap;
 	bool snapped;
