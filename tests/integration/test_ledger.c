@@ -79,8 +79,11 @@ static void flood_to_the_end(const char *ring, bool may_lose)
 	json_t *s, *c, *one, *r;
 
 	snprintf(yaml, sizeof yaml, COMMON "plugins:\n  count:\n"
-	         "  flood: {events: 1000000, ring: %s}\n", ring);
+	         "  flood: {wait: true, ring: %s}\n", ring);
 	daemon_start(&d, yaml);
+	/* A route accounts for what is seen since it was opened, so that comes first. */
+	json_decref(daemon_call(&d, json_pack("{s:s, s:s, s:s, s:[s]}", "cmd", "query", "plugin", "flood",
+	                                      "query", "go", "args", "events=1000000")));
 	json_decref(wait_for(&d, route_has, &want, "a million events"));
 	s = wait_for(&d, nothing_queued, NULL, "empty queues");
 	c = counted(&d);
@@ -105,8 +108,14 @@ static void flood_to_the_end(const char *ring, bool may_lose)
 
 static void flood_large_ring(void **state)
 {
+#ifdef __SANITIZE_THREAD__
+	const bool may_lose = true; /* the consumer is some twenty times slower */
+#else
+	const bool may_lose = false;
+#endif
+
 	(void)state;
-	flood_to_the_end("16MiB", false);
+	flood_to_the_end("16MiB", may_lose);
 }
 
 static void flood_small_ring(void **state)
