@@ -31,16 +31,17 @@
 #define WAKE_GAP_NS   5000000ull
 #define POLL_RATE     100.0
 /* About two hundred records a drain: the cost of a drain, a message and its wakes
- * is then some 0.1-0.3 us a record. Above 100 000/s a hundred, so that a record
- * waits 0.2 ms at most at 500 000/s. */
+ * is then some 0.1-0.3 us a record. Above 100 000/s sixty, so that a record waits
+ * 0.12 ms at 500 000/s and the hop leaves room below half a millisecond. */
 #define RECORDS_PER_DRAIN 200.0
+#define BUSY_RECORDS      60.0
 #define BUSY_RATE         100000.0
 /* Bound of one drain: 1 MiB is about 1 ms; then the loop gets its turn. */
 #define DRAIN_BYTES   (1u << 20)
 
 static const struct { uint64_t min_ns, max_ns; } classes[] = {
 	[WEIR__LATENCY_LOW] = { 100000, 1000000 },
-	[WEIR__LATENCY_BALANCED] = { 150000, 20000000 },
+	[WEIR__LATENCY_BALANCED] = { 120000, 20000000 },
 	[WEIR__LATENCY_ECONOMY] = { 5000000, 100000000 },
 };
 
@@ -89,7 +90,7 @@ static void arm(struct weir__host *h, uint64_t ns)
 static uint64_t pick_interval(struct weir__host *h)
 {
 	uint32_t class = h->settings->common.latency;
-	double records = h->drain.rate > BUSY_RATE ? RECORDS_PER_DRAIN / 2 : RECORDS_PER_DRAIN;
+	double records = h->drain.rate > BUSY_RATE ? BUSY_RECORDS : RECORDS_PER_DRAIN;
 	double ns = h->drain.rate > 0 ? 1e9 * records / h->drain.rate : 1e9;
 
 	assert(class < sizeof classes / sizeof classes[0]);
