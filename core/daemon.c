@@ -156,30 +156,16 @@ static void check_state_dir(const char *dir)
 		          "over a restart", dir, strerror(errno));
 }
 
-/* When the kernel started this process, on the clock of uv_hrtime. */
-static uint64_t process_start_ns(void)
+/* As early as this process has code of ours: its age in /proc would begin at the
+ * fork, before whatever the shell that became us has done. */
+static uint64_t started_ns;
+
+__attribute__((constructor)) static void note_start(void)
 {
-	unsigned long long ticks = 0;
-	uint64_t now = uv_hrtime();
-	struct timespec boot;
-	char text[1024], *at;
-	FILE *f = fopen("/proc/self/stat", "re");
-	size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+	struct timespec ts;
 
-	if (f)
-		fclose(f);
-	text[n] = 0;
-	at = strrchr(text, ')');
-	if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
-	                  "%*d %*d %*d %*d %llu", &ticks) != 1)
-		return now;
-	clock_gettime(CLOCK_BOOTTIME, &boot);
-	{
-		double age = (double)boot.tv_sec + (double)boot.tv_nsec / 1e9 -
-			(double)ticks / (double)sysconf(_SC_CLK_TCK);
-
-		return age > 0 && age < 60 ? now - (uint64_t)(age * 1e9) : now;
-	}
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	started_ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 static int take_plugins(struct weir__daemon *d, struct weir__setup *setup)
@@ -202,7 +188,7 @@ static int init(struct weir__daemon *d, struct weir__setup *setup, size_t warnin
 {
 	int rc;
 
-	d->started_ns = process_start_ns();
+	d->started_ns = started_ns;
 	d->config = setup->config;
 	d->warnings = warnings;
 	snprintf(d->config_name, sizeof d->config_name, "%s", weir__config_file(setup->config));

@@ -21,7 +21,7 @@ struct weir__daemon {
 	uv_signal_t sigterm, sigint;
 	uv_timer_t ready_timer;
 	uint64_t stopping_ns;
-	uint64_t started_ns;     /* CLOCK_MONOTONIC of the process's start, about */
+	uint64_t started_ns;     /* CLOCK_MONOTONIC, before main() */
 	size_t warnings;
 	uint64_t control_ok, control_error;
 	bool stopping, clean, balanced;
