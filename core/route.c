@@ -18,6 +18,8 @@
 #include <nng/nng.h>
 #include <nng/protocol/pair0/pair.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,6 +41,7 @@ struct weir__route {
 	pthread_mutex_t lock;
 	bool open;
 	bool sending;                      /* tx_aio is busy */
+	_Atomic unsigned handing;          /* threads on their way into nng_send_aio */
 	size_t sent_bytes;                 /* with nng or the output, not acknowledged */
 	struct weir__frame *frames;        /* all in flight */
 	struct weir__frame *wait_head, **wait_tail;
@@ -149,6 +152,7 @@ static bool next_send(struct weir__route *r)
 		if (!nng_msg_alloc(&msg, 0) && !nng_msg_append(msg, &w, sizeof w)) {
 			r->sending = true;
 			r->sent_bytes += f->bytes;
+			atomic_fetch_add(&r->handing, 1);
 			nng_aio_set_msg(r->tx_aio, msg);
 			return true;
 		}
@@ -167,8 +171,10 @@ static void unlock_and_send(struct weir__route *r)
 	bool go = next_send(r);
 
 	pthread_mutex_unlock(&r->lock);
-	if (go)
-		nng_send_aio(r->tx, r->tx_aio);
+	if (!go)
+		return;
+	nng_send_aio(r->tx, r->tx_aio);
+	atomic_fetch_sub(&r->handing, 1); /* r may be gone from here on */
 }
 
 /* nng thread: the last send is through, or the socket is closing. */
@@ -199,6 +205,7 @@ static void on_received(void *arg)
 	memcpy(&w, nng_msg_body(msg), sizeof w);
 	nng_msg_free(msg);
 	assert(w.magic == FRAME_MAGIC && w.frame->magic == FRAME_MAGIC);
+	w.frame->received = true; /* looked at after this aio has stopped only */
 	r->receive(r->receive_arg, w.frame);
 	nng_recv_aio(r->rx, r->rx_aio);
 }
@@ -329,16 +336,40 @@ void weir__route_halt(struct weir__route *r)
 	pthread_mutex_lock(&r->lock);
 	r->open = false;
 	pthread_mutex_unlock(&r->lock);
+	/* An output that acknowledges may have let go of the lock to send: no new one
+	 * comes, and nng_send_aio() does not wait. */
+	while (atomic_load(&r->handing))
+		sched_yield();
 	if (r->tx_aio)
 		nng_aio_stop(r->tx_aio);
 	if (r->rx_aio)
 		nng_aio_stop(r->rx_aio);
 }
 
-void weir__route_close(struct weir__route *r)
+static void lose_frames(struct weir__route *r, bool received_too)
 {
 	struct weir__frame *f, *next;
 
+	pthread_mutex_lock(&r->lock);
+	r->sending = false;
+	r->sent_bytes = 0;
+	r->wait_head = NULL;
+	r->wait_tail = &r->wait_head;
+	for (f = r->frames; f; f = next) {
+		next = f->next;
+		if (f->received && !received_too) {
+			r->sent_bytes += f->bytes;
+			continue;
+		}
+		r->stats.crashed += f->count;
+		frame_unlink(r, f);
+		frame_free(f);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+void weir__route_close(struct weir__route *r)
+{
 	/* nng 1.5.2: stop every aio, then close, or a close may crash or hang. */
 	weir__route_halt(r);
 	if (nng_socket_id(r->tx) > 0)
@@ -354,26 +385,20 @@ void weir__route_close(struct weir__route *r)
 		nng_aio_free(r->rx_aio);
 	r->tx_aio = r->rx_aio = NULL;
 	r->tx = r->rx = (nng_socket)NNG_SOCKET_INITIALIZER;
+	lose_frames(r, false);
+}
 
-	pthread_mutex_lock(&r->lock);
-	for (f = r->frames; f; f = next) {
-		next = f->next;
-		r->stats.crashed += f->count;
-		frame_unlink(r, f);
-		frame_free(f);
-	}
-	r->wait_head = NULL;
-	r->wait_tail = &r->wait_head;
-	r->sending = false;
-	r->sent_bytes = 0;
-	pthread_mutex_unlock(&r->lock);
+void weir__route_end(struct weir__route *r)
+{
+	weir__route_close(r);
+	lose_frames(r, true);
 }
 
 void weir__route_free(struct weir__route *r)
 {
 	if (!r)
 		return;
-	weir__route_close(r);
+	weir__route_end(r);
 	pthread_mutex_destroy(&r->lock);
 	weir__free(r->from);
 	weir__free(r->to);

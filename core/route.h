@@ -9,7 +9,8 @@
  * Between threads the message carries a handle to a shared batch; the frames in
  * flight are on the route's own list, so that whatever nng loses at a close is
  * still freed and booked (as `crashed`). The bytes are released when the output
- * has acknowledged, not when nng took the message.
+ * has acknowledged, not when nng took the message. What the output has when the
+ * collector ends stays in flight until it acknowledges, or ends itself.
  *
  * Invariant, under the lock:  offered = delivered + rejected + queue_full +
  * breaker_open + crashed + records in `frames`.
@@ -29,6 +30,7 @@ struct weir__frame {
 	struct weir__route *route;
 	struct weir__batch *batch; /* holds a reference */
 	struct weir_batch view;    /* with this route's sequence number */
+	bool received;             /* the output's side has it */
 	size_t bytes;              /* what it counts against the limit */
 	struct weir__frame *prev, *next;  /* all in flight */
 	struct weir__frame *wait_next;    /* waiting for nng, or in an inbox */
@@ -57,10 +59,13 @@ void weir__route_ack(struct weir__frame *f, uint32_t rejected);
 void weir__route_lose(struct weir__frame *f);
 /* No callback of nng's runs after this. Main thread, waits; idempotent. */
 void weir__route_halt(struct weir__route *r);
-/* End: whatever is in flight is booked as crashed. The collector has been told
- * not to send, the output not to touch frames. Main thread; waits for nng. */
+/* The collector has ended: what the output has not got yet is booked as crashed,
+ * what it has it may still acknowledge. Main thread; waits for nng. */
 void weir__route_close(struct weir__route *r);
-void weir__route_free(struct weir__route *r); /* closes; NULL is fine */
+/* The output has ended, too, and touches no frame any more: the rest is booked as
+ * crashed. Closes. Main thread. */
+void weir__route_end(struct weir__route *r);
+void weir__route_free(struct weir__route *r); /* ends; NULL is fine */
 
 struct weir__route_stats {
 	uint64_t offered, delivered;

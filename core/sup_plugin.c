@@ -338,7 +338,8 @@ static void on_drain(uv_timer_t *timer)
 		return;
 	if (left)
 		weir__log(WEIR_WARN, p->name, "%llu records were not delivered within the "
-		          "shutdown_timeout: booked as crashed", (unsigned long long)left);
+		          "shutdown_timeout: %s booked as crashed", (unsigned long long)left,
+		          p->desc->kind == WEIR_COLLECTOR ? "what no output has yet is" : "they are");
 	end_stop(p);
 }
 

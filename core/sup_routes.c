@@ -260,7 +260,8 @@ uint64_t weir__sup_queued(struct sup_plugin *p)
 	uint64_t queued = 0;
 
 	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
-		if (!r->open || (r->from != p && r->to != p))
+		/* Closed ones, too: an output may have frames of a collector that ended. */
+		if (r->from != p && r->to != p)
 			continue;
 		weir__route_stats(r->route, &st);
 		queued += st.queued;
@@ -294,11 +295,15 @@ static void forget_routes(struct sup_plugin *p)
 
 void weir__sup_close_routes(struct sup_plugin *p)
 {
-	for (struct sup_route *r = p->sup->routes; r; r = r->next)
-		if (r->open && (r->from == p || r->to == p)) {
+	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
+		if (r->to == p)
+			weir__route_end(r->route);
+		else if (r->from == p && r->open)
 			weir__route_close(r->route);
-			r->open = false;
-		}
+		else
+			continue;
+		r->open = false;
+	}
 	if (p->transient)
 		forget_routes(p);
 }

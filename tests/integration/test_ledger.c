@@ -180,6 +180,32 @@ static void stop_collector(void **state)
 	daemon_clean(&d);
 }
 
+/* A collector that ends while a slow output still has its batches: the output hands
+ * them over later, and each record is delivered or crashed, none both. */
+static void stop_before_slow_output(void **state)
+{
+	struct want want = { "seen", 20000 };
+	struct daemon d;
+	json_t *s, *c;
+
+	(void)state;
+	daemon_start(&d, COMMON "shutdown_timeout: 200ms\nplugins:\n  count: {delay: 100ms}\n"
+	             "  flood: {wait: true}\n");
+	json_decref(daemon_call(&d, json_pack("{s:s, s:s, s:s, s:[s]}", "cmd", "query", "plugin", "flood",
+	                                      "query", "go", "args", "events=20000")));
+	json_decref(wait_for(&d, route_has, &want, "events"));
+	change(&d, "disable", "flood");
+	s = wait_for(&d, nothing_queued, NULL, "empty queues");
+	c = counted(&d);
+	assert_all_balanced(s);
+	assert_int_equal(num(route_of(s, "flood", "count"), "delivered"), num(c, "records"));
+	json_decref(s);
+	json_decref(c);
+	change(&d, "enable", "flood");
+	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
+	daemon_clean(&d);
+}
+
 /* SIGTERM under a flood with a slow, a refusing and a quick output: each route's last
  * line says balanced, and the daemon exits 0. */
 static void sigterm(void **state)
@@ -238,7 +264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(flood_large_ring), cmocka_unit_test(flood_small_ring),
 		cmocka_unit_test(stop_output), cmocka_unit_test(stop_collector),
-		cmocka_unit_test(sigterm), cmocka_unit_test(block_policy),
+		cmocka_unit_test(stop_before_slow_output), cmocka_unit_test(sigterm), cmocka_unit_test(block_policy),
 	};
 
 	need_bpf();
