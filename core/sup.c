@@ -181,7 +181,7 @@ static void sweep(struct weir__supervisor *s)
 	struct sup_plugin **at = &s->plugins, *p;
 
 	while ((p = *at)) {
-		if (!p->gone || p->host) {
+		if (!p->gone || p->host || !weir__sup_forget_routes(p)) {
 			at = &p->next;
 			continue;
 		}

@@ -116,6 +116,8 @@ void weir__sup_detach_done(struct detached *d);
 uint64_t weir__sup_queued(struct sup_plugin *p);
 void weir__sup_halt_routes(struct sup_plugin *p);
 void weir__sup_close_routes(struct sup_plugin *p);
+/* Those of a client that is gone; false: a collector still uses one. */
+bool weir__sup_forget_routes(struct sup_plugin *p);
 /* The whole account of a route now: source side and route side. */
 void weir__sup_route_ledger(struct sup_route *r, struct weir__ledger *ret);
 

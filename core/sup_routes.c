@@ -276,13 +276,22 @@ void weir__sup_halt_routes(struct sup_plugin *p)
 			weir__route_halt(r->route);
 }
 
+/* A collector that is stopping may still have a call under way that names the route,
+ * though its output did not have to wait for it. */
+static bool route_in_use(const struct sup_route *r)
+{
+	return r->from->host && (r->attached || r->from->phase == STOP_DETACH);
+}
+
 /* A route that a client's output had goes with it: its account is the client's. */
-static void forget_routes(struct sup_plugin *p)
+bool weir__sup_forget_routes(struct sup_plugin *p)
 {
 	struct sup_route **at = &p->sup->routes, *r;
+	bool all = true;
 
 	while ((r = *at)) {
-		if (r->to != p) {
+		if (r->to != p || route_in_use(r)) {
+			all &= r->to != p;
 			at = &r->next;
 			continue;
 		}
@@ -291,6 +300,7 @@ static void forget_routes(struct sup_plugin *p)
 		weir__free(r);
 	}
 	p->sup->routes_tail = at;
+	return all;
 }
 
 void weir__sup_close_routes(struct sup_plugin *p)
@@ -305,7 +315,7 @@ void weir__sup_close_routes(struct sup_plugin *p)
 		r->open = false;
 	}
 	if (p->transient)
-		forget_routes(p);
+		weir__sup_forget_routes(p); /* the rest when it is swept */
 }
 
 void weir__sup_route_ledger(struct sup_route *r, struct weir__ledger *l)
