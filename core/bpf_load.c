@@ -170,7 +170,10 @@ static int attach_tracepoint(struct program_state *s, const char *category_name)
 	if (s->perf_fd < 0)
 		return -errno;
 	s->link = bpf_program__attach_perf_event(s->prog, s->perf_fd);
-	return s->link ? 0 : -errno;
+	if (!s->link)
+		return -errno;
+	s->perf_fd = -1; /* the link's: it closes it */
+	return 0;
 }
 
 int weir__bpf_attach_state(struct weir__bpf *b, struct program_state *s)

@@ -34,7 +34,7 @@ struct program_state {
 	int variant;                  /* index into row->variants; -1: none left */
 	struct bpf_program *prog;
 	struct bpf_link *link;
-	int perf_fd;
+	int perf_fd;                  /* until the link has it, else -1 */
 };
 
 struct weir__bpf {
