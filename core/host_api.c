@@ -209,14 +209,18 @@ static void api_fd_stop(struct weir_fd *w)
 
 void weir__host_close_services(struct weir__host *h)
 {
-	struct ask_ticket *t;
+	struct ask_ticket *t, *next;
 
 	while (h->timers)
 		api_timer_stop(h->timers);
 	while (h->fds)
 		api_fd_stop(h->fds);
-	while ((t = h->tickets)) {
-		h->tickets = t->next;
+	pthread_mutex_lock(&h->lock); /* the main thread may be answering one */
+	t = h->tickets;
+	h->tickets = NULL;
+	pthread_mutex_unlock(&h->lock);
+	for (; t; t = next) {
+		next = t->next;
 		weir__free(t->text);
 		weir__free(t);
 	}
