@@ -196,10 +196,11 @@ static void deliver(struct weir__host *h)
 	for (; f; f = next) {
 		next = f->wait_next;
 		entered = host_enter();
+		age = f->view.header->first_ns; /* may be gone after deliver() */
 		rc = h->started && h->desc->deliver ? h->desc->deliver(&h->plugin, &f->view) : -ESHUTDOWN;
 		weir__host_left(h, entered);
 		h->delivered_batches++;
-		age = uv_hrtime() - f->view.header->first_ns;
+		age = uv_hrtime() - age;
 		count_in(h->deliveries, weir__delivery_buckets, WEIR__DELIVERY_BUCKETS, age);
 		h->delivery_ns += age;
 		if (rc == WEIR_PENDING)
