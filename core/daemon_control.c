@@ -204,7 +204,7 @@ static void do_tail(struct weir__daemon *d, struct weir__control_request *req, c
 {
 	const json_t *topics = json_object_get(body, "topics");
 	bool json = strcmp(text_of(body, "format"), "text") != 0;
-	char all[300];
+	char all[300] = "";
 	int fd;
 
 	for (size_t i = 0; i < json_array_size(topics); i++) {
