@@ -274,6 +274,8 @@ static void begin_start(struct sup_plugin *p)
 	if (!rc)
 		rc = weir__host_call(p->host, call_start, start_done, p);
 	if (rc) {
+		if (p->host)
+			free_host(p);
 		weir__metrics_set_free(p->metrics);
 		p->metrics = NULL;
 		fail(p, rc);
@@ -322,11 +324,16 @@ static void end_done(struct weir__host *h, void *arg)
 	after_stop(p);
 }
 
+static void on_drain(uv_timer_t *timer);
+
 static void end_stop(struct sup_plugin *p)
 {
+	if (weir__host_call(p->host, call_end, end_done, p)) {
+		uv_timer_start(&p->timer, on_drain, 10, 10); /* no memory: again */
+		return;
+	}
 	uv_timer_stop(&p->timer);
 	p->phase = STOP_END;
-	weir__host_call(p->host, call_end, end_done, p);
 }
 
 static void on_drain(uv_timer_t *timer)
@@ -379,10 +386,10 @@ static void begin_stop(struct sup_plugin *p)
 		return;
 	}
 	d = weir__sup_detach_prepare(p);
-	if (d)
-		weir__host_call(p->host, call_stop_collector, collector_stopped, d);
-	else
-		end_stop(p); /* no memory even for that: end without the drain */
+	if (d && !weir__host_call(p->host, call_stop_collector, collector_stopped, d))
+		return;
+	weir__free(d);
+	end_stop(p); /* no memory even for that: end without the drain */
 }
 
 /* ---- reconcile -------------------------------------------------------------------------------- */

@@ -154,7 +154,11 @@ static void open_route(struct sup_plugin *from, struct sup_plugin *to)
 	r->topics = topics;
 	r->open = r->attached = true;
 	clear_live(r);
-	weir__host_call(from->host, call_attach, NULL, r);
+	if (!weir__host_call(from->host, call_attach, NULL, r))
+		return;
+	weir__log(WEIR_ERROR, from->name, "no route to %s: out of memory", to->name);
+	weir__route_close(r->route);
+	r->open = r->attached = false;
 }
 
 void weir__sup_open_routes(struct sup_plugin *p)
