@@ -38,6 +38,9 @@
 #define BUSY_RATE         100000.0
 /* Bound of one drain: 1 MiB is about 1 ms; then the loop gets its turn. */
 #define DRAIN_BYTES   (1u << 20)
+/* The last drain looks so often, 100 us apart. A route that holds the collector back
+ * has half of that to make room; then it counts what finds none. */
+#define LAST_LOOKS 1000
 
 static const struct { uint64_t min_ns, max_ns; } classes[] = {
 	[WEIR__LATENCY_LOW] = { 100000, 1000000 },
@@ -56,8 +59,9 @@ static size_t rings_of(struct weir__host *h, struct weir__ring *const **rings)
 }
 
 /* One bounded pass over all rings; returns records taken. With a route that holds
- * the collector back, a batch at a time: so much room it has kept. */
-static long drain_once(struct weir__host *h)
+ * the collector back, a batch at a time: so much room it has kept. `force`: it does
+ * not hold back. */
+static long drain_once(struct weir__host *h, bool force)
 {
 	size_t step = weir__emit_may_block(h) ? WEIR__BATCH_BYTES : DRAIN_BYTES, done = 0;
 	struct weir__ring *const *rings;
@@ -65,7 +69,7 @@ static long drain_once(struct weir__host *h)
 	long total = 0, got = 1;
 
 	/* Blocked: the ring fills, and the kernel counts what finds no room. */
-	for (; done < DRAIN_BYTES && got > 0 && !weir__emit_blocked(h); done += step) {
+	for (; done < DRAIN_BYTES && got > 0 && (force || !weir__emit_blocked(h)); done += step) {
 		got = 0;
 		for (size_t i = 0; i < n; i++) {
 			long taken = weir__ring_drain(rings[i], step, on_record, h);
@@ -145,7 +149,7 @@ static void on_timer(uv_poll_t *poll, int status, int events)
 	ssize_t got = read(h->drain.timer_fd, &n, sizeof n);
 
 	(void)status, (void)events, (void)got;
-	update_rate(h, drain_once(h));
+	update_rate(h, drain_once(h, false));
 	if (h->drain.mode == DRAIN_POLLING) {
 		if (h->drain.rate < POLL_RATE)
 			set_mode(h, DRAIN_IDLE);
@@ -167,7 +171,7 @@ static void on_wake(uv_poll_t *poll, int status, int events)
 		;
 	h->drain.wake_count++;
 	h->drain.last_wake_ns = now;
-	update_rate(h, drain_once(h));
+	update_rate(h, drain_once(h, false));
 	if (h->drain.mode == DRAIN_IDLE && (since < WAKE_GAP_NS || rings_left(h)))
 		start_polling(h);
 	weir__host_left(h, now);
@@ -237,7 +241,7 @@ void weir__drain_stop(struct weir__host *h)
 
 void weir__drain_now(struct weir__host *h)
 {
-	drain_once(h);
+	drain_once(h, false);
 }
 
 /* Take what is left, once the programs are detached. A program may still be under
@@ -247,8 +251,8 @@ void weir__drain_all(struct weir__host *h)
 	struct weir__ledger account;
 	uint32_t topics = (1u << h->topic_count) - 1;
 
-	for (int i = 0; i < 1000; i++) {
-		while (drain_once(h) > 0)
+	for (int i = 0; i < LAST_LOOKS; i++) {
+		while (drain_once(h, i >= LAST_LOOKS / 2) > 0)
 			;
 		weir__emit_account(h, topics, &account);
 		if (weir__emit_seen(h, topics) == account.seen)

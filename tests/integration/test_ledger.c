@@ -206,6 +206,26 @@ static void stop_before_slow_output(void **state)
 	daemon_clean(&d);
 }
 
+/* A collector that a blocking output holds back ends with its ring full: what the route
+ * has no room for is queue_full, nothing is without a reason. */
+static void stop_while_blocked(void **state)
+{
+	struct want want = { "seen", 100000 };
+	struct daemon d;
+	json_t *s;
+
+	(void)state;
+	daemon_start(&d, COMMON "shutdown_timeout: 200ms\nplugins:\n"
+	             "  count: {delay: 100ms, on_full: block, queue: 256KiB}\n  flood:\n");
+	json_decref(wait_for(&d, route_has, &want, "events"));
+	change(&d, "disable", "flood");
+	s = status(&d);
+	assert_all_balanced(s);
+	json_decref(s);
+	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
+	daemon_clean(&d);
+}
+
 /* SIGTERM under a flood with a slow, a refusing and a quick output: each route's last
  * line says balanced, and the daemon exits 0. */
 static void sigterm(void **state)
@@ -264,7 +284,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(flood_large_ring), cmocka_unit_test(flood_small_ring),
 		cmocka_unit_test(stop_output), cmocka_unit_test(stop_collector),
-		cmocka_unit_test(stop_before_slow_output), cmocka_unit_test(sigterm), cmocka_unit_test(block_policy),
+		cmocka_unit_test(stop_before_slow_output), cmocka_unit_test(stop_while_blocked),
+		cmocka_unit_test(sigterm), cmocka_unit_test(block_policy),
 	};
 
 	need_bpf();
