@@ -81,17 +81,26 @@ void weir__bpf_say(char *error, const char *fmt, ...)
 	va_end(ap);
 }
 
-const struct btf *weir__kernel_btf(void)
+/* Lock held. */
+static const struct btf *load_btf(void)
 {
 	weir__bpf_said();
-	pthread_mutex_lock(&btf_lock);
 	if (!kernel_btf) {
 		kernel_btf = btf__load_vmlinux_btf();
 		if (libbpf_get_error(kernel_btf))
 			kernel_btf = NULL;
 	}
-	pthread_mutex_unlock(&btf_lock);
 	return kernel_btf;
+}
+
+const struct btf *weir__kernel_btf(void)
+{
+	const struct btf *btf;
+
+	pthread_mutex_lock(&btf_lock);
+	btf = load_btf();
+	pthread_mutex_unlock(&btf_lock);
+	return btf;
 }
 
 void weir__kernel_btf_release(void)
@@ -116,12 +125,11 @@ static bool struct_has(const struct btf *btf, int id, const char *member)
 	return false;
 }
 
-bool weir__kernel_has(const char *type, const char *member)
+static bool btf_has(const struct btf *btf, const char *type, const char *member)
 {
 	/* A scan of all types each: what is asked for most comes first. */
 	static const __u32 kinds[] = { BTF_KIND_TYPEDEF, BTF_KIND_FUNC, BTF_KIND_STRUCT,
 		                       BTF_KIND_UNION, BTF_KIND_ENUM };
-	const struct btf *btf = weir__kernel_btf();
 	int id;
 
 	if (!btf)
@@ -134,6 +142,17 @@ bool weir__kernel_has(const char *type, const char *member)
 		if (btf__find_by_name_kind(btf, type, kinds[i]) > 0)
 			return true;
 	return false;
+}
+
+/* Under the lock: a running plugin may ask while the main thread gives the BTF back. */
+bool weir__kernel_has(const char *type, const char *member)
+{
+	bool has;
+
+	pthread_mutex_lock(&btf_lock);
+	has = btf_has(load_btf(), type, member);
+	pthread_mutex_unlock(&btf_lock);
+	return has;
 }
 
 uint32_t weir__possible_cpus(void)
