@@ -13,6 +13,9 @@
 
 /* A host that does not answer in time is shown with what it said last. */
 #define REFRESH_TIMEOUT_MS 300
+/* Snapshots (some 30 KB each) one host may owe: as many as control clients and scrapes
+ * may ask at a time. A host that is stuck would pile them up for ever. */
+#define MAX_ASKED 32
 /* Rates are over the last 5 to 10 s; one wake in 5 s is all it costs. */
 #define SAMPLE_MS 5000
 
@@ -21,6 +24,7 @@
 struct failed_note {
 	struct weir__supervisor *s;
 	int err;
+	char reason[512]; /* the host may be about to write the next one */
 };
 
 static void note_failed(struct weir__host *h, void *arg)
@@ -29,7 +33,7 @@ static void note_failed(struct weir__host *h, void *arg)
 	struct sup_plugin *p = weir__sup_of_host(n->s, h);
 
 	if (p && p->state == WEIR__RUNNING) {
-		snprintf(p->reason, sizeof p->reason, "%s", weir__host_reason(h));
+		snprintf(p->reason, sizeof p->reason, "%s", n->reason);
 		p->start_rc = n->err;
 		p->failures++;
 		if (p->transient) {
@@ -51,7 +55,9 @@ static void on_failed(void *arg, struct weir__host *h, int err)
 
 	if (!n)
 		return; /* it will fail again */
-	*n = (struct failed_note){ arg, err };
+	n->s = arg;
+	n->err = err;
+	snprintf(n->reason, sizeof n->reason, "%s", weir__host_reason(h));
 	if (weir__host_call(h, NULL, note_failed, n))
 		weir__free(n);
 }
@@ -269,8 +275,10 @@ static void snapshot_done(struct weir__host *h, void *arg)
 	struct refresh *r = one->r;
 	struct sup_plugin *p = weir__sup_of_host(r->s, h);
 
-	if (p)
+	if (p) {
+		p->asked--;
 		keep_snapshot(p, &one->snap);
+	}
 	if (!--r->waiting)
 		refresh_finish(r);
 	if (!--r->refs)
@@ -291,7 +299,8 @@ void weir__sup_refresh(struct weir__supervisor *s, bool collect, void (*cb)(void
 	uv_timer_init(s->loop, &r->timer);
 	r->timer.data = r;
 	for (struct sup_plugin *p = s->plugins; p; p = p->next) {
-		struct one_refresh *one = p->state == WEIR__RUNNING ? weir__zalloc(sizeof *one) : NULL;
+		struct one_refresh *one = p->state == WEIR__RUNNING && p->asked < MAX_ASKED
+			? weir__zalloc(sizeof *one) : NULL;
 
 		if (!one)
 			continue;
@@ -300,6 +309,7 @@ void weir__sup_refresh(struct weir__supervisor *s, bool collect, void (*cb)(void
 			weir__free(one);
 			continue;
 		}
+		p->asked++;
 		r->refs++;
 		r->waiting++;
 	}

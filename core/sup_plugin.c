@@ -176,6 +176,7 @@ static void free_host(struct sup_plugin *p)
 
 	p->cpu_before_ns += weir__host_cpu_ns(h);
 	p->host = NULL; /* ends of calls that come now are nobody's */
+	p->asked = p->queries = 0;
 	weir__host_free(h);
 	weir__metrics_set_free(p->metrics);
 	p->metrics = NULL;

@@ -50,6 +50,7 @@ struct sup_plugin {
 	uint64_t for_until_ns;
 	enum stop_phase phase;
 	unsigned pending;          /* detach calls under way */
+	unsigned asked, queries;   /* snapshots and queries the host has not answered */
 	uint64_t drain_until_ns;
 	uint32_t wanted;           /* fallback: topics, by its own list */
 	uint32_t start_wanted;     /* of `wanted`, when it began to start; the host reads it */

@@ -13,6 +13,9 @@
 
 /* A scrape waits 10 s by default, a person less. */
 #define QUERY_TIMEOUT_MS 2000
+/* Queries one host may owe: more than clients can wait for at a time. Those of a host
+ * that is stuck would pile up after their askers have gone. */
+#define MAX_QUERIES 64
 
 struct query_job {
 	struct sup_plugin *p;
@@ -79,8 +82,10 @@ static void query_done(struct weir__host *h, void *arg)
 {
 	struct query_job *j = arg;
 	const char *text = j->answer.text ? j->answer.text : "";
+	struct sup_plugin *p;
 
-	(void)h;
+	if ((p = weir__sup_of_host(j->s, h)))
+		p->queries--;
 	if (j->answer.err < 0 && !*text)
 		text = strerror(-j->answer.err);
 	job_finish(j, j->answer.err, text, j->answer.err < 0 ? strlen(text) : j->answer.len);
@@ -92,9 +97,16 @@ static void run_job(void *arg)
 	struct query_job *j = arg;
 	struct sup_plugin *p = weir__sup_find(j->s, j->plugin);
 
-	if (j->cb && p && p->state == WEIR__RUNNING &&
-	    !weir__host_call(p->host, call_query, query_done, j))
+	if (j->cb && p && p->state == WEIR__RUNNING && p->queries >= MAX_QUERIES) {
+		job_finish(j, -EBUSY, "its loop is busy with earlier queries", 37);
+		job_unref(j);
 		return;
+	}
+	if (j->cb && p && p->state == WEIR__RUNNING &&
+	    !weir__host_call(p->host, call_query, query_done, j)) {
+		p->queries++;
+		return;
+	}
 	job_finish(j, -ESHUTDOWN, "the plugin has stopped", 22);
 	job_unref(j);
 }
