@@ -107,6 +107,14 @@ int weir__bpf_set_enabled(struct weir__bpf *b, const char *program, bool on)
 	return 0;
 }
 
+/* ".rodata.str1.1" is another section. */
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && !strcmp(s + n - m, end);
+}
+
 /* Where a constant of the object lives: map memory and offset by its BTF. */
 static void *const_address(struct weir__bpf *b, const char *name, size_t size)
 {
@@ -119,7 +127,7 @@ static void *const_address(struct weir__bpf *b, const char *name, size_t size)
 	char *base = NULL;
 
 	bpf_object__for_each_map(map, b->obj)
-		if (bpf_map__is_internal(map) && strstr(bpf_map__name(map), ".rodata")) {
+		if (bpf_map__is_internal(map) && ends_with(bpf_map__name(map), ".rodata")) {
 			/* Not yet frozen: const in this libbpf's prototype only. */
 			base = (char *)(uintptr_t)bpf_map__initial_value(map, &len);
 		}
@@ -315,8 +323,9 @@ int weir__bpf_setup_maps(struct weir__bpf *b)
 
 	if (rc) {
 		weir__bpf_say(b->error,
-		         "cannot make %u ring buffers of %u bytes: %s; set a smaller `ring`",
-		         b->ring_count, b->ring_size, strerror(-rc));
+		         "cannot make %u ring buffers of %u bytes: %s; %s",
+		         b->ring_count, b->ring_size, strerror(-rc), rc == -EMFILE
+		         ? "raise the limit on open files to 1024" : "set a smaller `ring`");
 		return rc;
 	}
 	b->knobs = map_map(b, WEIR_MAP_KNOBS, PROT_READ | PROT_WRITE, NULL, NULL);

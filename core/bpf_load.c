@@ -106,6 +106,8 @@ static const char *hint(int err)
 	case EPERM:
 	case EACCES:
 		return " (needs CAP_BPF and CAP_PERFMON: run as root)";
+	case EMFILE:
+		return " (too many open files: raise the limit, ulimit -n or LimitNOFILE, to 1024)";
 	case ENOMEM:
 		return " (memory limit of the cgroup, or RLIMIT_MEMLOCK on kernels before 5.11)";
 	default:

@@ -79,6 +79,7 @@ static void on_stopped(void *arg, bool clean)
 	}
 	uv_close((uv_handle_t *)&d->sigterm, NULL);
 	uv_close((uv_handle_t *)&d->sigint, NULL);
+	uv_close((uv_handle_t *)&d->sighup, NULL);
 	uv_close((uv_handle_t *)&d->ready_timer, NULL);
 	weir__sup_free(d->sup);
 	d->sup = NULL;
@@ -101,11 +102,24 @@ static void on_signal(uv_signal_t *sig, int signum)
 	weir__sup_stop(d->sup, weir__config_daemon(d->config)->shutdown_timeout_ns, on_stopped, d);
 }
 
+/* A reload is not there yet; but a log file that was moved away is opened anew, and
+ * nobody's habit of sending SIGHUP shall end a collector. */
+static void on_hangup(uv_signal_t *sig, int signum)
+{
+	struct weir__daemon *d = sig->data;
+
+	(void)signum;
+	setup_log(weir__config_daemon(d->config), true);
+	weir__log(WEIR_WARN, NULL, "SIGHUP: the log is opened anew; a changed configuration is "
+	          "read by a restart only");
+}
+
 /* ---- the start ------------------------------------------------------------------------- */
 
 static void on_ready_poll(uv_timer_t *timer)
 {
 	struct weir__daemon *d = timer->data;
+	char names[500];
 	double s;
 
 	if (!weir__sup_settled(d->sup))
@@ -113,7 +127,10 @@ static void on_ready_poll(uv_timer_t *timer)
 	uv_timer_stop(timer);
 	s = weir__daemon_uptime(d);
 	weir__series_set(weir__series(d->self, WEIR__SELF_START_DURATION, (const char *const[]){ NULL }), s);
-	weir__log(WEIR_INFO, NULL, "ready after %.0f ms", s * 1e3);
+	if (weir__sup_unready(d->sup, names, sizeof names))
+		weir__log(WEIR_ERROR, NULL, "nothing runs: %s", names);
+	else
+		weir__log(WEIR_INFO, NULL, "ready after %.0f ms", s * 1e3);
 	malloc_trim(0);
 }
 
@@ -204,10 +221,12 @@ static int init(struct weir__daemon *d, struct weir__setup *setup, size_t warnin
 	weir__sup_on_fresh(d->sup, weir__daemon_update_metrics, d);
 	uv_signal_init(&d->loop, &d->sigterm);
 	uv_signal_init(&d->loop, &d->sigint);
+	uv_signal_init(&d->loop, &d->sighup);
 	uv_timer_init(&d->loop, &d->ready_timer);
-	d->sigterm.data = d->sigint.data = d->ready_timer.data = d;
+	d->sigterm.data = d->sigint.data = d->sighup.data = d->ready_timer.data = d;
 	uv_signal_start(&d->sigterm, on_signal, SIGTERM);
 	uv_signal_start(&d->sigint, on_signal, SIGINT);
+	uv_signal_start(&d->sighup, on_hangup, SIGHUP);
 	return take_plugins(d, setup);
 }
 
@@ -217,6 +236,8 @@ int weir__daemon_run(struct weir__setup *setup, size_t warnings)
 	int rc = d ? 0 : -ENOMEM;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN); /* nothing is asked for by these; ending would be rude */
+	signal(SIGUSR2, SIG_IGN);
 	/* Few arenas and returned memory: a collector on every node is a guest. */
 	mallopt(M_ARENA_MAX, 2);
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);

@@ -18,7 +18,7 @@ struct weir__daemon {
 	struct weir__http *http;
 	struct weir__control *control;
 	struct weir__metrics_set *self;
-	uv_signal_t sigterm, sigint;
+	uv_signal_t sigterm, sigint, sighup;
 	uv_timer_t ready_timer;
 	uint64_t stopping_ns;
 	uint64_t started_ns;     /* CLOCK_MONOTONIC, before main() */

@@ -41,6 +41,19 @@ static const char *text_of(const json_t *body, const char *key)
 
 /* ---- status ------------------------------------------------------------------------------ */
 
+/* An array of strings, or nothing at all; else the complaint is made. */
+static bool want_words(struct weir__control_request *req, const json_t *body, const char *key)
+{
+	const json_t *a = json_object_get(body, key);
+	bool good = !a || json_is_array(a);
+
+	for (size_t i = 0; good && i < json_array_size(a); i++)
+		good = json_is_string(json_array_get(a, i));
+	if (!good)
+		weir__control_error(req, NULL, "\"%s\" must be an array of strings", key);
+	return good;
+}
+
 static json_t *json_daemon(struct weir__daemon *d)
 {
 	struct weir__process_info info;
@@ -117,9 +130,12 @@ static void do_query(struct weir__daemon *d, struct weir__control_request *req, 
 {
 	const json_t *args = json_object_get(body, "args");
 	const char *words[64]; /* more arguments than any query has */
-	struct asked *a = ask_new(d, req);
+	struct asked *a;
 	size_t n = 0;
 
+	if (!want_words(req, body, "args"))
+		return;
+	a = ask_new(d, req);
 	if (!a)
 		return;
 	for (size_t i = 0; i < json_array_size(args) && n < 64; i++)
@@ -167,12 +183,21 @@ static void adopt(struct weir__daemon *d, const char *name)
 static void change(struct weir__daemon *d, struct weir__control_request *req, const json_t *body,
                    enum weir__sup_verb verb)
 {
-	struct asked *a = ask_new(d, req);
+	const json_t *for_s = json_object_get(body, "for_s");
 	const char *plugin = text_of(body, "plugin");
+	struct asked *a;
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
 
+	/* A year and a bit is more than "for a while". */
+	if (for_s && (!json_is_number(for_s) || json_number_value(for_s) <= 0 ||
+	              json_number_value(for_s) > 4e7)) {
+		weir__control_error(req, "leave it out for good, or give 1 to 40000000",
+		                    "for_s is no number of seconds");
+		return;
+	}
+	a = ask_new(d, req);
 	if (!a)
 		return;
 	weir__control_peer(req, &uid, &gid, &pid);
@@ -181,7 +206,7 @@ static void change(struct weir__daemon *d, struct weir__control_request *req, co
 	          (unsigned)uid, (int)pid);
 	if (verb == WEIR__ENABLE)
 		adopt(d, plugin);
-	weir__sup_change(d->sup, verb, plugin, json_number_value(json_object_get(body, "for_s")),
+	weir__sup_change(d->sup, verb, plugin, json_number_value(for_s),
 	                 changed, a);
 }
 
@@ -207,6 +232,8 @@ static void do_tail(struct weir__daemon *d, struct weir__control_request *req, c
 	char all[300] = "";
 	int fd;
 
+	if (!want_words(req, body, "topics"))
+		return;
 	for (size_t i = 0; i < json_array_size(topics); i++) {
 		const char *topic = json_string_value(json_array_get(topics, i));
 

@@ -54,7 +54,7 @@ static void ready(struct weir__daemon *d, struct weir__http_request *req)
 	if (d->stopping) {
 		reply_text(req, 503, "stopping\n");
 	} else if (weir__sup_unready(d->sup, names, sizeof names)) {
-		snprintf(text, sizeof text, "starting: %s\n", names);
+		snprintf(text, sizeof text, "not ready: %s\n", names);
 		reply_text(req, 503, text);
 	} else {
 		reply_text(req, 200, "ready\n");

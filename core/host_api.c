@@ -19,10 +19,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Bounds on what one plugin may hold open: far beyond any real need, so that a
- * loop that leaks them is stopped. */
-#define MAX_TIMERS 256
-#define MAX_FDS    4096
+/* Bound on the timers and descriptors one plugin may have on its loop: far beyond any
+ * need (a collector has a handful), so that a loop that leaks them is stopped. */
+#define MAX_SERVICES 4096
 
 struct weir_timer {
 	uv_timer_t uv;
@@ -135,10 +134,11 @@ static struct weir_timer *api_timer_start(struct weir_plugin *p, uint64_t first_
 {
 	struct weir__host *h = host_of(p);
 	uint64_t repeat = repeat_ns / 1000000;
-	struct weir_timer *t = weir__zalloc(sizeof *t);
+	struct weir_timer *t = h->services < MAX_SERVICES ? weir__zalloc(sizeof *t) : NULL;
 
 	if (!t)
 		return NULL;
+	h->services++;
 	t->host = h;
 	t->cb = cb;
 	t->arg = arg;
@@ -160,6 +160,7 @@ static void api_timer_stop(struct weir_timer *t)
 	if (!t)
 		return;
 	LIST_DEL(t->host->timers, t);
+	t->host->services--;
 	uv_close((uv_handle_t *)&t->uv, free_handle);
 }
 
@@ -180,7 +181,7 @@ static struct weir_fd *api_fd_start(struct weir_plugin *p, int fd, int events,
                                     void (*cb)(struct weir_plugin *, int, int, void *), void *arg)
 {
 	struct weir__host *h = host_of(p);
-	struct weir_fd *w = weir__zalloc(sizeof *w);
+	struct weir_fd *w = h->services < MAX_SERVICES ? weir__zalloc(sizeof *w) : NULL;
 
 	if (!w)
 		return NULL;
@@ -193,6 +194,7 @@ static struct weir_fd *api_fd_start(struct weir_plugin *p, int fd, int events,
 		return NULL;
 	}
 	w->uv.data = w;
+	h->services++;
 	uv_poll_start(&w->uv, ((events & WEIR_READABLE) ? UV_READABLE : 0) |
 	              ((events & WEIR_WRITABLE) ? UV_WRITABLE : 0), on_fd);
 	LIST_ADD(h->fds, w);
@@ -204,6 +206,7 @@ static void api_fd_stop(struct weir_fd *w)
 	if (!w)
 		return;
 	LIST_DEL(w->host->fds, w);
+	w->host->services--;
 	uv_close((uv_handle_t *)&w->uv, free_handle);
 }
 

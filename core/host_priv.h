@@ -79,6 +79,7 @@ struct weir__host {
 	uv_timer_t tick;
 	bool tick_on;
 	_Atomic uint64_t heap_bytes;
+	unsigned services;             /* timers and fds open */
 	struct weir_timer *timers;
 	struct weir_fd *fds;
 	_Atomic uint32_t wanted;       /* bit per topic: fallback plugins */

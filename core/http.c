@@ -28,7 +28,7 @@
 #define MAX_CONNECTIONS 64
 /* Request line and headers; the library refuses more with 431. */
 #define MAX_HEADER_BYTES (16 * 1024)
-#define IDLE_TIMEOUT_S 10
+#define IDLE_TIMEOUT_S 5
 /* Rounds to get the last answers out before the sockets are closed. */
 #define STOP_ROUNDS 8
 
@@ -229,14 +229,24 @@ static void on_poll(uv_poll_t *p, int status, int events)
 	drive(p->data);
 }
 
-/* No connection, no timer: an idle listener costs nothing. */
+static unsigned connections(struct weir__http *h)
+{
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+	return info ? info->num_connections : 0;
+}
+
+/* No connection, no timer: an idle listener costs nothing. At its limit the library
+ * stops listening, and listens again only in the first round after a connection has
+ * gone; that round nobody else would ask for. */
 static void drive(struct weir__http *h)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
+	unsigned before = connections(h);
 
 	h->resumed = false;
 	MHD_run(h->daemon);
-	if (h->resumed)
+	if (h->resumed || connections(h) < before)
 		uv_timer_start(&h->timer, on_timer, 0, 0);
 	else if (MHD_get_timeout(h->daemon, &ms) == MHD_YES)
 		uv_timer_start(&h->timer, on_timer, ms, 0);

@@ -24,7 +24,7 @@ struct weir__http_config {
 typedef void (*weir__http_handler)(void *arg, struct weir__http_request *req,
                                    const char *path);
 /* 0, or -errno with one sentence and what to do in err. Bounds: 64 connections
- * (a scraper and a person need 2), 16 KiB of headers, 10 s idle. */
+ * (a scraper and a person need 2), 16 KiB of headers, 5 s idle. */
 int weir__http_start(uv_loop_t *loop, const struct weir__http_config *cfg,
                      weir__http_handler handler, void *arg, struct weir__http **ret,
                      char *err, size_t err_size);

@@ -7,6 +7,8 @@
 #include "protocol.h"
 
 #include <errno.h>
+#include <unistd.h>
+#include <fcntl.h>
 #include <string.h>
 
 static const struct {
@@ -43,10 +45,24 @@ static int dispatch(int argc, char **argv)
 	return run(argc - 1, argv + 1);
 }
 
+/* Started without them, 0 to 2 would become sockets and maps, and what is meant for
+ * people would be written into those. */
+static void open_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	int r;
 
+	open_standard_fds();
 	weir__json_setup();
 	r = dispatch(argc, argv);
 	/* A full disk behind the output must not look like success. */

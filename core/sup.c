@@ -13,7 +13,7 @@
 
 /* A host that does not answer in time is shown with what it said last. */
 #define REFRESH_TIMEOUT_MS 300
-/* Snapshots (some 30 KB each) one host may owe: as many as control clients and scrapes
+/* Snapshots (some 23 KB each) one host may owe: as many as control clients and scrapes
  * may ask at a time. A host that is stuck would pile them up for ever. */
 #define MAX_ASKED 32
 /* Rates are over the last 5 to 10 s; one wake in 5 s is all it costs. */

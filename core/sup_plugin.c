@@ -567,8 +567,9 @@ void weir__sup_stop(struct weir__supervisor *s, uint64_t timeout_ns,
 	s->stopping = true;
 	s->stopped = done;
 	s->stopped_arg = arg;
-	/* Collectors and outputs each have the timeout for their queues. */
-	uv_timer_start(&s->stop_timer, on_stop_deadline, 2 * timeout_ns / 1000000 + 1000, 0);
+	/* Collectors and outputs each have the timeout for their queues, and what a
+	 * plugin's own stop takes comes on top. */
+	uv_timer_start(&s->stop_timer, on_stop_deadline, 2 * timeout_ns / 1000000 + 3000, 0);
 	weir__sup_reconcile(s);
 }
 

@@ -291,18 +291,24 @@ bool weir__sup_balanced(struct weir__supervisor *s)
 	return true;
 }
 
+/* Those that are on their way; or, if there is nothing else, those that should run and
+ * do not: a daemon in which nothing runs is not ready. */
 size_t weir__sup_unready(struct weir__supervisor *s, char *names, size_t size)
 {
-	size_t n = 0, at = 0;
+	size_t starting = 0, running = 0, failed = 0, at = 0;
 
 	if (size)
 		names[0] = 0;
 	for (struct sup_plugin *p = s->plugins; p; p = p->next) {
-		if (p->state != WEIR__STARTING && s->started)
-			continue;
-		n++;
-		if (at < size)
-			at += (size_t)snprintf(names + at, size - at, "%s%s", at ? " " : "", p->name);
+		starting += p->state == WEIR__STARTING || !s->started;
+		running += p->state == WEIR__RUNNING || p->state == WEIR__STOPPING;
+		failed += p->state == WEIR__FAILED || p->state == WEIR__REFUSED;
 	}
-	return n;
+	if (!starting && (running || !failed))
+		return 0;
+	for (struct sup_plugin *p = s->plugins; p && at < size; p = p->next)
+		if (p->state == WEIR__STARTING || p->state == WEIR__FAILED || p->state == WEIR__REFUSED)
+			at += (size_t)snprintf(names + at, size - at, "%s%s (%s)", at ? " " : "", p->name,
+			                       weir__state_name(p->state));
+	return starting + failed;
 }

@@ -120,9 +120,9 @@ static int tail_deliver(struct weir_plugin *p, const struct weir_batch *b)
 		t->buf[t->len++] = '\n';
 	}
 	t->missed += missed;
-	/* Some were shown, some not: the route books them as delivered; what the
-	 * client missed it is told in its stream. */
-	return missed == b->header->count ? -ENOBUFS : 0;
+	/* Some were shown, some not: the ledger has each. */
+	p->host->batch_done(p, b, missed);
+	return WEIR_PENDING;
 }
 
 static void tail_flush(struct weir_plugin *p)

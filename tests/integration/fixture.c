@@ -25,6 +25,8 @@
 
 #define DEADLINE_S 20.0
 
+bool fixture_close_standard;
+
 static double now_s(void)
 {
 	struct timespec ts;
@@ -118,6 +120,8 @@ void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(out, 1);
 		dup2(log, 2);
+		if (fixture_close_standard)
+			close_range(0, 2, 0);
 		execl(WEIR_BINARY, "weir", "run", "-c", d->config, (char *)NULL);
 		_exit(127);
 	}

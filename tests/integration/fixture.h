@@ -27,6 +27,8 @@ void need_bpf(void);
 void daemon_start(struct daemon *d, const char *yaml);
 /* The same without waiting; for those that shall fail. Returns nothing started. */
 void daemon_spawn(struct daemon *d, const char *yaml);
+/* The next daemons start without descriptors 0 to 2; then they have no log. */
+extern bool fixture_close_standard;
 /* As another user, who gets the directory. */
 void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml);
 /* One request: the answer, whatever it is; json_decref it. */

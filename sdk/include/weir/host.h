@@ -94,8 +94,9 @@ struct weir_host {
 	/* All present samples of all plugins and of Weir itself. */
 	int (*metrics_walk)(struct weir_plugin *p, weir_sample_cb cb, void *arg);
 
-	/* --- outputs. For a batch for which deliver() returned WEIR_PENDING. Of its
-	 * records `rejected` were refused for good, the others are delivered. */
+	/* --- outputs. For a batch for which deliver() returns WEIR_PENDING, from within
+	 * it or later. Of its records `rejected` were refused for good, the others are
+	 * delivered. The batch is gone afterwards. */
 	void (*batch_done)(struct weir_plugin *p, const struct weir_batch *b, uint32_t rejected);
 	/* Any record by its schema, escaped; a line without the newline. Returns the
 	 * length it would have had, like snprintf. fmt: enum weir_format. */

@@ -66,7 +66,7 @@ struct weir_source {
 
 	/* One record from the ring, before it goes on. Required: no (all pass).
 	 * Thread: host loop.  Blocks: never.  The record may be changed in place,
-	 * not its len.  Returns enum weir_record_verdict. */
+	 * not its len; nothing may be emitted from here.  Returns enum weir_record_verdict. */
 	int (*record)(struct weir_plugin *p, struct weir_record *r);
 
 	/* Every interval_ns. Required: no.  Thread: host loop.  Blocks: 10 ms at
