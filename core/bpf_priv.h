@@ -63,7 +63,6 @@ struct weir__bpf {
 };
 
 /* bpf_load.c */
-int weir__bpf_choose_and_load(struct weir__bpf *b);
 int weir__bpf_attach_state(struct weir__bpf *b, struct program_state *s);
 void weir__bpf_detach_state(struct program_state *s);
 struct program_state *weir__bpf_find(struct weir__bpf *b, const char *name);

@@ -24,11 +24,6 @@
 /* What the contract allows a callback at most; longer ones are counted. */
 #define CALLBACK_LIMIT_NS 10000000u
 
-const char *weir__host_name(const struct weir__host *h)
-{
-	return h->plugin.name;
-}
-
 const struct weir_plugin_desc *weir__host_desc(const struct weir__host *h)
 {
 	return h->desc;

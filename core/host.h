@@ -134,7 +134,6 @@ void weir__host_query(struct weir__host *h, const struct weir_query *q, const vo
 
 /* ---- any thread ------------------------------------------------------------------ */
 
-const char *weir__host_name(const struct weir__host *h);
 const struct weir_plugin_desc *weir__host_desc(const struct weir__host *h);
 /* Why it failed, or what source was passed over and why. Valid after a call. */
 const char *weir__host_reason(const struct weir__host *h);

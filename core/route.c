@@ -414,13 +414,3 @@ void weir__route_stats(struct weir__route *r, struct weir__route_stats *ret)
 	ret->limit = r->limit;
 	ret->policy = r->policy;
 }
-
-const char *weir__route_from(const struct weir__route *r)
-{
-	return r->from;
-}
-
-const char *weir__route_to(const struct weir__route *r)
-{
-	return r->to;
-}

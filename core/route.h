@@ -78,8 +78,6 @@ struct weir__route_stats {
 	bool open;
 };
 void weir__route_stats(struct weir__route *r, struct weir__route_stats *ret);
-const char *weir__route_from(const struct weir__route *r);
-const char *weir__route_to(const struct weir__route *r);
 
 /* nng's error codes, translated in this one place. */
 int weir__nng_errno(int rv);

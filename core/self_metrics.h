@@ -52,7 +52,7 @@
 	V(PLUGIN_CPU, COUNTER, "weir_plugin_cpu_seconds_total", "seconds", "plugin",                                   \
 	  "CPU time of the plugin's host thread, without its BPF programs")                                            \
 	V(PLUGIN_MEMORY, GAUGE, "weir_plugin_memory_bytes", "bytes", "plugin kind",                                    \
-	  "Memory on the plugin's account: heap, maps, rings, queue")                                                  \
+	  "Memory on the plugin's account: heap, maps, rings")                                                  \
 	V(PLUGIN_STARTS, COUNTER, "weir_plugin_starts_total", "", "plugin",                                            \
 	  "Times the plugin was started")                                                                              \
 	V(PLUGIN_RESTARTS, COUNTER, "weir_plugin_restarts_total", "", "plugin",                                        \
@@ -84,8 +84,6 @@
 	  "Runs the kernel skipped because the program was already running on that CPU")                               \
 	V(MAP_MEMORY, GAUGE, "weir_bpf_map_memory_bytes", "bytes", "plugin map",                                       \
 	  "Kernel memory of the map, as the kernel reports it")                                                        \
-	V(MAP_ENTRIES_MAX, GAUGE, "weir_bpf_map_max_entries", "", "plugin map",                                        \
-	  "Entries the map has room for")                                                                              \
 	/* rings */                                                                                                    \
 	V(RING_BYTES, GAUGE, "weir_ring_bytes", "bytes", "plugin",                                                     \
 	  "Size of the plugin's ring buffers, all together")                                                           \

@@ -69,8 +69,6 @@ struct waiter {
 	struct waiter *next;
 	weir__sup_done done;
 	void *arg;
-	enum weir__sup_verb verb;
-	double for_s;
 };
 
 struct weir__supervisor {
