@@ -94,6 +94,21 @@ int weir__host_call(struct weir__host *h, void (*fn)(struct weir__host *, void *
 	return 0;
 }
 
+int weir__host_post(struct weir__host *h, void (*done)(struct weir__host *, void *), void *arg)
+{
+	struct call *c = weir__zalloc(sizeof *c);
+
+	if (!c)
+		return -ENOMEM;
+	*c = (struct call){ .done = done, .arg = arg };
+	pthread_mutex_lock(&h->lock);
+	*h->finished_tail = c;
+	h->finished_tail = &c->next;
+	pthread_mutex_unlock(&h->lock);
+	uv_async_send(&h->main_async);
+	return 0;
+}
+
 static struct call *take(struct weir__host *h, struct call **list, struct call ***tail)
 {
 	struct call *c;
@@ -258,6 +273,7 @@ static void on_main_closed(uv_handle_t *handle)
 
 	pthread_mutex_destroy(&h->lock);
 	h->magic = 0;
+	weir__free(h->account);
 	weir__free(h);
 }
 
@@ -298,9 +314,15 @@ int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
 	h->inbox_tail = &h->inbox;
 	h->main_loop = main_loop;
 	pthread_mutex_init(&h->lock, NULL);
+	h->account = weir__zalloc(sizeof *h->account);
+	if (!h->account) {
+		weir__free(h);
+		return -ENOMEM;
+	}
 	weir__emit_setup(h);
 	rc = init_loop(h);
 	if (rc) {
+		weir__free(h->account);
 		weir__free(h);
 		return rc;
 	}

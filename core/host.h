@@ -16,6 +16,7 @@
 
 #include "bpf.h"
 #include "config.h"
+#include "host_account.h"
 #include "ledger.h"
 #include "metrics.h"
 #include "route.h"
@@ -36,18 +37,11 @@ struct weir__host_events {
 	void (*ask)(void *arg, struct weir__host *h, const char *query, uint64_t ticket);
 };
 
-/* Bounds: topics of one plugin; routes of one collector (32 outputs at most). */
-#define WEIR__MAX_TOPICS 8
-#define WEIR__MAX_ROUTES 32
-
-/* Source-side account of one kind at a collector's host. Monotonic. */
-struct weir__kind_account {
-	uint64_t emitted;    /* by weir_emit: seen in user space */
-	uint64_t drained;    /* records taken from the rings */
-	uint64_t aggregated;
-	uint64_t filtered;   /* by the plugin's record() or count() */
-	uint64_t malformed;  /* too big or of no known kind: a plugin's bug */
-	uint64_t no_memory;  /* emitted or drained, but no batch could be had */
+/* One route as it was let go. */
+struct weir__detached {
+	uint32_t id;
+	struct weir__ledger ledger;      /* the source side since attach */
+	struct weir__route_stats stats;  /* the route's, if it ends in a process */
 };
 
 /* What a collector's host says of itself; taken on its thread. */
@@ -80,7 +74,7 @@ struct weir__snapshot {
 	char quality[16];
 	/* per route of a collector: the source side since the route was attached */
 	struct {
-		struct weir__route *route;
+		uint32_t id;
 		struct weir__ledger source;
 		struct weir__route_stats stats; /* of the same moment */
 	} routes[WEIR__MAX_ROUTES];
@@ -96,6 +90,8 @@ int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
 /* Run fn on the host's loop, then done (may be NULL) on the main loop. */
 int weir__host_call(struct weir__host *h, void (*fn)(struct weir__host *, void *),
                     void (*done)(struct weir__host *, void *), void *arg);
+/* Run done on the main loop. Any thread. */
+int weir__host_post(struct weir__host *h, void (*done)(struct weir__host *, void *), void *arg);
 /* Ends the thread (its plugin must be finished), waits for it, and frees once the
  * main loop has let go of the handle. */
 void weir__host_free(struct weir__host *h);
@@ -112,9 +108,20 @@ void weir__host_stop(struct weir__host *h);
 /* fini and everything of the plugin's. After stop. */
 void weir__host_fini(struct weir__host *h);
 
-void weir__host_attach(struct weir__host *h, struct weir__route *r, uint32_t topics);
+/* -ENOSPC: it has WEIR__MAX_ROUTES already. */
+int weir__host_attach(struct weir__host *h, struct weir__route *r, uint32_t topics);
+/* The attached route with this id, or NULL. */
+struct weir__route *weir__host_route(struct weir__host *h, uint32_t id);
 /* The source side of the route's ledger since attach goes to *ret. */
 void weir__host_detach(struct weir__host *h, struct weir__route *r, struct weir__ledger *ret);
+/* ---- a host that does not end itself; main thread ------------------------------- */
+
+/* Given up: its programs return at once, and it sends nothing more. */
+void weir__host_lose(struct weir__host *h);
+/* As weir__host_detach, from outside, of a host that is lost or dead: what was seen
+ * and has no other fate is `crashed`. -ENOENT: it was never attached. */
+int weir__host_bury(struct weir__host *h, uint32_t route, struct weir__detached *ret);
+
 void weir__host_snapshot(struct weir__host *h, struct weir__snapshot *ret);
 void weir__host_collect(struct weir__host *h);
 /* Frames left undelivered at an output that stops are acknowledged as rejected. */

@@ -307,11 +307,11 @@ static void api_count(struct weir_plugin *p, uint16_t kind, int verdict, uint64_
 
 	if (kind >= WEIR_MAX_KINDS || verdict == WEIR_RECORD_PASS)
 		return;
-	h->kinds[kind].emitted += n;
+	h->account->kinds[kind].emitted += n;
 	if (verdict == WEIR_RECORD_AGGREGATED)
-		h->kinds[kind].aggregated += n;
+		h->account->kinds[kind].aggregated += n;
 	else
-		h->kinds[kind].filtered += n;
+		h->account->kinds[kind].filtered += n;
 }
 
 static struct weir_series *api_series(struct weir_plugin *p, uint32_t metric, const char *const *values)

@@ -110,9 +110,11 @@ static void flush_topic(struct weir__host *h, size_t t)
 	out = weir__batch_shrink(b, &copied);
 	if (!copied)
 		h->open[t] = NULL;
-	for (size_t i = 0; i < h->route_count; i++)
-		if (h->routes[i].topics & (1u << t))
+	for (size_t i = 0; i < h->route_count && !weir__host_is_lost(h); i++)
+		if (h->routes[i].account->topics & (1u << t)) {
+			h->routes[i].account->sent += weir__batch_header(out)->count;
 			weir__route_send(h->routes[i].route, out);
+		}
 	weir__batch_unref(out);
 	h->batches++;
 }
@@ -177,12 +179,12 @@ int weir__emit(struct weir__host *h, uint16_t kind, const void *payload, uint32_
 	if (!s || kind >= WEIR_MAX_KINDS || len < s->size || len > WEIR_RECORD_MAX - sizeof *r)
 		return -EINVAL;
 	t = h->kind_topic[kind];
-	h->kinds[kind].emitted++;
+	h->account->kinds[kind].emitted++;
 	if (t == NO_TOPIC || !(h->topics_routed & (1u << t)))
 		return 0;
 	r = reserve(h, t, size);
 	if (!r) {
-		h->kinds[kind].no_memory++;
+		h->account->kinds[kind].no_memory++;
 		return -ENOBUFS;
 	}
 	*r = (struct weir_record){ .len = size, .kind = kind, .weight = weight ? weight : 1,
@@ -207,7 +209,7 @@ int weir__emit_record(struct weir__host *h, const struct weir_record *r, size_t 
 	const struct weir_schema *s;
 	struct weir_record *copy = &scratch.r;
 	uint16_t kind = len >= sizeof *r ? r->kind & (WEIR_MAX_KINDS - 1) : 0;
-	struct weir__kind_account *account = &h->kinds[kind];
+	struct weir__kind_account *account = &h->account->kinds[kind];
 	bool routed;
 	uint8_t t;
 	int verdict;
@@ -243,7 +245,7 @@ int weir__emit_record(struct weir__host *h, const struct weir_record *r, size_t 
 /* The kernel's counts of a kind: objects gone and the one that is loaded. */
 static void kernel_counts(struct weir__host *h, uint32_t kind, struct weir_kind_counts *ret)
 {
-	const struct weir_kind_counts *c = &h->kernel_closed[kind];
+	const struct weir_kind_counts *c = &h->account->kernel_closed[kind];
 
 	memset(ret, 0, sizeof *ret);
 	if (h->bpf)
@@ -261,7 +263,7 @@ void weir__emit_account(struct weir__host *h, uint32_t topics, struct weir__ledg
 {
 	memset(ret, 0, sizeof *ret);
 	for (uint32_t k = 0; k < WEIR_MAX_KINDS && k < h->desc->schemas.count; k++) {
-		const struct weir__kind_account *a = &h->kinds[k];
+		const struct weir__kind_account *a = &h->account->kinds[k];
 		struct weir_kind_counts c;
 
 		if (h->kind_topic[k] == NO_TOPIC || !(topics & (1u << h->kind_topic[k])))
@@ -274,7 +276,7 @@ void weir__emit_account(struct weir__host *h, uint32_t topics, struct weir__ledg
 		ret->dropped[WEIR__RING_FULL] += c.ring_full;
 		ret->dropped[WEIR__TOO_BIG] += a->malformed + c.too_big;
 		ret->dropped[WEIR__MAP_FULL] += c.map_full;
-		ret->dropped[WEIR__MISSED] += h->missed[k];
+		ret->dropped[WEIR__MISSED] += h->account->missed[k];
 		ret->dropped[WEIR__QUEUE_FULL] += a->no_memory;
 		/* what went into batches */
 		ret->delivered += a->drained + a->emitted - a->aggregated - a->filtered -
@@ -293,7 +295,7 @@ uint64_t weir__emit_seen(struct weir__host *h, uint32_t topics)
 		if (h->kind_topic[k] == NO_TOPIC || !(topics & (1u << h->kind_topic[k])))
 			continue;
 		kernel_counts(h, k, &c);
-		seen += c.seen + h->kinds[k].emitted + h->missed[k];
+		seen += c.seen + h->account->kinds[k].emitted + h->account->missed[k];
 	}
 	return seen;
 }
@@ -305,23 +307,23 @@ void weir__emit_update_missed(struct weir__host *h)
 
 	if (!h->bpf)
 		return;
-	memcpy(h->missed, h->missed_closed, sizeof h->missed);
+	memcpy(h->account->missed, h->account->missed_closed, sizeof h->account->missed);
 	n = weir__bpf_programs(h->bpf, &rows);
 	for (size_t i = 0; i < n; i++)
 		if (rows[i].row->kinds)
-			h->missed[__builtin_ctz(rows[i].row->kinds) % WEIR_MAX_KINDS] += rows[i].missed;
+			h->account->missed[__builtin_ctz(rows[i].row->kinds) % WEIR_MAX_KINDS] += rows[i].missed;
 }
 
 /* The object is about to go: keep its counts. */
 void weir__emit_close_kernel(struct weir__host *h)
 {
 	weir__emit_update_missed(h);
-	memcpy(h->missed_closed, h->missed, sizeof h->missed);
+	memcpy(h->account->missed_closed, h->account->missed, sizeof h->account->missed);
 	for (uint32_t k = 0; k < WEIR_MAX_KINDS; k++) {
 		struct weir_kind_counts all;
 
 		kernel_counts(h, k, &all);
-		h->kernel_closed[k] = all;
+		h->account->kernel_closed[k] = all;
 	}
 }
 
@@ -331,22 +333,44 @@ static void recompute_routed(struct weir__host *h)
 {
 	h->topics_routed = 0;
 	for (size_t i = 0; i < h->route_count; i++)
-		h->topics_routed |= h->routes[i].topics;
+		h->topics_routed |= h->routes[i].account->topics;
 }
 
-void weir__host_attach(struct weir__host *h, struct weir__route *r, uint32_t topics)
+struct weir__route *weir__host_route(struct weir__host *h, uint32_t id)
 {
+	for (size_t i = 0; i < h->route_count; i++)
+		if (h->routes[i].account->id == id)
+			return h->routes[i].route;
+	return NULL;
+}
+
+static struct weir__route_account *free_account(struct weir__host *h)
+{
+	for (size_t i = 0; i < WEIR__MAX_ROUTES; i++)
+		if (!h->account->routes[i].id)
+			return &h->account->routes[i];
+	return NULL;
+}
+
+int weir__host_attach(struct weir__host *h, struct weir__route *r, uint32_t topics)
+{
+	struct weir__route_account *account = free_account(h);
 	struct route_slot *slot;
 
-	assert(h->route_count < WEIR__MAX_ROUTES);
+	if (!account || h->route_count == WEIR__MAX_ROUTES)
+		return -ENOSPC;
 	/* What is open belongs to those who were there before. What is in the ring
 	 * is not accounted for yet, so it is seen by the new route. */
 	weir__emit_flush(h);
 	slot = &h->routes[h->route_count++];
 	slot->route = r;
-	slot->topics = topics;
-	weir__emit_account(h, topics, &slot->base);
+	slot->account = account;
+	account->topics = topics;
+	account->sent = 0;
+	weir__emit_account(h, topics, &account->base);
+	account->id = weir__route_id(r);
 	recompute_routed(h);
+	return 0;
 }
 
 void weir__host_detach(struct weir__host *h, struct weir__route *r, struct weir__ledger *ret)
@@ -358,15 +382,57 @@ void weir__host_detach(struct weir__host *h, struct weir__route *r, struct weir_
 	for (size_t i = 0; i < h->route_count; i++) {
 		if (h->routes[i].route != r)
 			continue;
-		weir__emit_account(h, h->routes[i].topics, ret);
+		weir__emit_account(h, h->routes[i].account->topics, ret);
 		accounted = ret->seen;
-		weir__ledger_sub(ret, &h->routes[i].base);
+		weir__ledger_sub(ret, &h->routes[i].account->base);
 		/* After the source's end the kernel's count must be met: what is not
 		 * is unexplained, and shall show in the route's balance. */
 		if (h->source < 0)
-			ret->seen += weir__emit_seen(h, h->routes[i].topics) - accounted;
+			ret->seen += weir__emit_seen(h, h->routes[i].account->topics) - accounted;
+		h->routes[i].account->id = 0;
 		h->routes[i] = h->routes[--h->route_count];
 		break;
 	}
 	recompute_routed(h);
+}
+
+/* ---- a host that is lost or dead ------------------------------------------------------- */
+
+bool weir__host_is_lost(struct weir__host *h)
+{
+	return atomic_load_explicit(&h->lost, memory_order_relaxed);
+}
+
+void weir__host_lose(struct weir__host *h)
+{
+	pthread_mutex_lock(&h->lock);
+	atomic_store(&h->lost, true);
+	if (h->bpf)
+		weir__bpf_enable(h->bpf, false);
+	pthread_mutex_unlock(&h->lock);
+}
+
+int weir__host_bury(struct weir__host *h, uint32_t route, struct weir__detached *ret)
+{
+	struct weir__route_account *a = NULL;
+	struct weir__ledger *l = &ret->ledger;
+	uint64_t accounted;
+
+	memset(ret, 0, sizeof *ret);
+	for (size_t i = 0; i < WEIR__MAX_ROUTES; i++)
+		if (h->account->routes[i].id == route)
+			a = &h->account->routes[i];
+	if (!a)
+		return -ENOENT;
+	pthread_mutex_lock(&h->lock); /* its BPF object stays until we have read it */
+	weir__emit_account(h, a->topics, l);
+	accounted = l->seen;
+	weir__ledger_sub(l, &a->base);
+	l->seen += weir__emit_seen(h, a->topics) - accounted;
+	pthread_mutex_unlock(&h->lock);
+	/* In the ring, or in a batch that was still open. */
+	l->dropped[WEIR__CRASHED] += l->seen - l->aggregated - weir__ledger_dropped(l) - a->sent;
+	ret->id = route;
+	ret->stats = a->stats;
+	return 0;
 }

@@ -18,8 +18,7 @@ struct call {
 
 struct route_slot {
 	struct weir__route *route;
-	uint32_t topics;               /* bit per topic */
-	struct weir__ledger base;      /* the source side when it was attached */
+	struct weir__route_account *account; /* topics, and the source side at attach */
 };
 
 struct ask_ticket {
@@ -68,6 +67,7 @@ struct weir__host {
 	pthread_mutex_t lock;          /* calls, inbox, tickets' answers */
 	struct call *calls, **calls_tail;
 	bool exiting;
+	_Atomic bool lost;                   /* the daemon has given it up: nothing more is sent */
 	uv_loop_t *main_loop;
 	uv_async_t main_async;         /* on the main loop */
 	struct call *finished, **finished_tail;
@@ -91,9 +91,7 @@ struct weir__host {
 	const char *topic_static[WEIR__MAX_TOPICS]; /* the plugin's own string */
 	size_t topic_count;
 	uint8_t kind_topic[WEIR_MAX_KINDS];
-	struct weir__kind_account kinds[WEIR_MAX_KINDS];
-	struct weir_kind_counts kernel_closed[WEIR_MAX_KINDS]; /* of BPF objects gone */
-	uint64_t missed_closed[WEIR_MAX_KINDS], missed[WEIR_MAX_KINDS];
+	struct weir__account *account;
 	struct weir__batch *open[WEIR__MAX_TOPICS];
 	uint64_t seq[WEIR__MAX_TOPICS];
 	bool dirty;                    /* some open batch has records */
@@ -142,6 +140,7 @@ void weir__host_close_services(struct weir__host *h);
 void weir__host_run_answers(struct weir__host *h);
 
 /* host_emit.c */
+bool weir__host_is_lost(struct weir__host *h);
 void weir__emit_setup(struct weir__host *h);
 int weir__emit(struct weir__host *h, uint16_t kind, const void *payload, uint32_t len,
                uint64_t time_ns, uint32_t weight);

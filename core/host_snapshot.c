@@ -57,11 +57,11 @@ static void snapshot_topics(struct weir__host *h, struct weir__snapshot *s)
 		struct weir__ledger *l = &s->routes[i].source;
 		uint64_t accounted;
 
-		s->routes[i].route = h->routes[i].route;
-		weir__emit_account(h, h->routes[i].topics, l);
+		s->routes[i].id = h->routes[i].account->id;
+		weir__emit_account(h, h->routes[i].account->topics, l);
 		accounted = l->seen;
-		weir__ledger_sub(l, &h->routes[i].base);
-		l->queued = weir__emit_seen(h, h->routes[i].topics) - accounted;
+		weir__ledger_sub(l, &h->routes[i].account->base);
+		l->queued = weir__emit_seen(h, h->routes[i].account->topics) - accounted;
 		l->seen += l->queued;
 		if (h->unexplained)
 			l->queued = 0; /* the rings are empty: it is in none */

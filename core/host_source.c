@@ -170,9 +170,14 @@ void weir__source_stop(struct weir__host *h)
 	weir__emit_account(h, topics, &account);
 	h->unexplained = (int64_t)(weir__emit_seen(h, topics) - account.seen);
 	if (h->bpf) {
+		struct weir__bpf *bpf = h->bpf;
+
+		/* Who buries this host must find the counts in one place or the other. */
+		pthread_mutex_lock(&h->lock);
 		weir__emit_close_kernel(h);
-		weir__bpf_free(h->bpf);
 		h->bpf = NULL;
+		pthread_mutex_unlock(&h->lock);
+		weir__bpf_free(bpf);
 	}
 	h->source = -1;
 }

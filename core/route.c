@@ -34,6 +34,7 @@ struct wire {
 };
 
 struct weir__route {
+	uint32_t id;
 	char *from, *to;
 	size_t limit;
 	int policy;
@@ -72,6 +73,11 @@ int weir__nng_errno(int rv)
 	return -EIO;
 }
 
+uint32_t weir__route_id(const struct weir__route *r)
+{
+	return r->id;
+}
+
 int weir__route_new(const struct weir__route_config *cfg, struct weir__route **ret)
 {
 	struct weir__route *r = weir__zalloc(sizeof *r);
@@ -80,6 +86,7 @@ int weir__route_new(const struct weir__route_config *cfg, struct weir__route **r
 		return -ENOMEM;
 	pthread_mutex_init(&r->lock, NULL);
 	r->wait_tail = &r->wait_head;
+	r->id = cfg->id;
 	r->limit = cfg->limit;
 	r->policy = cfg->policy;
 	r->from = weir__strdup(cfg->from);
@@ -311,6 +318,11 @@ void weir__route_ack(struct weir__frame *f, uint32_t rejected)
 
 	assert(f->magic == FRAME_MAGIC && rejected <= f->count);
 	pthread_mutex_lock(&r->lock);
+	if (f->orphan) {
+		pthread_mutex_unlock(&r->lock);
+		frame_free(f);
+		return;
+	}
 	r->stats.delivered += f->count - rejected;
 	r->stats.rejected += rejected;
 	r->sent_bytes -= f->bytes;
@@ -324,9 +336,11 @@ void weir__route_lose(struct weir__frame *f)
 	struct weir__route *r = f->route;
 
 	pthread_mutex_lock(&r->lock);
-	r->stats.crashed += f->count;
-	r->sent_bytes -= f->bytes;
-	frame_unlink(r, f);
+	if (!f->orphan) {
+		r->stats.crashed += f->count;
+		r->sent_bytes -= f->bytes;
+		frame_unlink(r, f);
+	}
 	pthread_mutex_unlock(&r->lock);
 	frame_free(f);
 }
@@ -392,6 +406,22 @@ void weir__route_end(struct weir__route *r)
 {
 	weir__route_close(r);
 	lose_frames(r, true);
+}
+
+void weir__route_abandon(struct weir__route *r)
+{
+	struct weir__frame *f, *next;
+
+	weir__route_close(r);
+	pthread_mutex_lock(&r->lock);
+	for (f = r->frames; f; f = next) {
+		next = f->next;
+		r->stats.crashed += f->count;
+		frame_unlink(r, f);
+		f->orphan = true;
+	}
+	r->sent_bytes = 0;
+	pthread_mutex_unlock(&r->lock);
 }
 
 void weir__route_free(struct weir__route *r)

@@ -23,6 +23,18 @@
 
 struct weir__route;
 
+/* A route's side of the ledger; all but `queued` and what follows only grow. */
+struct weir__route_stats {
+	uint64_t offered, delivered;
+	uint64_t rejected, queue_full, breaker_open, crashed;
+	uint64_t queued;       /* records in flight */
+	uint64_t queued_bytes;
+	uint64_t batches, bytes; /* accepted */
+	size_t limit;
+	int policy;
+	bool open;
+};
+
 /* One batch on one route. */
 struct weir__frame {
 	uint32_t magic;
@@ -31,6 +43,7 @@ struct weir__frame {
 	struct weir__batch *batch; /* holds a reference */
 	struct weir_batch view;    /* with this route's sequence number */
 	bool received;             /* the output's side has it */
+	bool orphan;               /* its output is lost: booked already, freed by the ack */
 	size_t bytes;              /* what it counts against the limit */
 	struct weir__frame *prev, *next;  /* all in flight */
 	struct weir__frame *wait_next;    /* waiting for nng, or in an inbox */
@@ -40,11 +53,13 @@ struct weir__frame {
 typedef void (*weir__route_receive)(void *arg, struct weir__frame *frame);
 
 struct weir__route_config {
+	uint32_t id;      /* not 0, of this daemon's routes the only one */
 	const char *from, *to;
 	size_t limit;     /* bytes */
 	int policy;       /* WEIR__DROP_NEWEST ... of config.h */
 };
 
+uint32_t weir__route_id(const struct weir__route *r);
 int weir__route_new(const struct weir__route_config *cfg, struct weir__route **ret);
 /* Connect both ends. Main thread. 0 or -errno. */
 int weir__route_open(struct weir__route *r, weir__route_receive receive, void *arg);
@@ -57,6 +72,9 @@ bool weir__route_may_block(const struct weir__route *r);
 void weir__route_ack(struct weir__frame *f, uint32_t rejected);
 /* The output's host is going: this frame is not delivered. Booked as crashed. */
 void weir__route_lose(struct weir__frame *f);
+/* The output's thread does not come back: what it has is booked as crashed, but not
+ * freed, since it may still look at it. Closes. Main thread. */
+void weir__route_abandon(struct weir__route *r);
 /* No callback of nng's runs after this. Main thread, waits; idempotent. */
 void weir__route_halt(struct weir__route *r);
 /* The collector has ended: what the output has not got yet is booked as crashed,
@@ -67,16 +85,6 @@ void weir__route_close(struct weir__route *r);
 void weir__route_end(struct weir__route *r);
 void weir__route_free(struct weir__route *r); /* ends; NULL is fine */
 
-struct weir__route_stats {
-	uint64_t offered, delivered;
-	uint64_t rejected, queue_full, breaker_open, crashed;
-	uint64_t queued;       /* records in flight */
-	uint64_t queued_bytes;
-	uint64_t batches, bytes; /* accepted */
-	size_t limit;
-	int policy;
-	bool open;
-};
 void weir__route_stats(struct weir__route *r, struct weir__route_stats *ret);
 
 /* nng's error codes, translated in this one place. */

@@ -58,7 +58,7 @@ static void on_failed(void *arg, struct weir__host *h, int err)
 	n->s = arg;
 	n->err = err;
 	snprintf(n->reason, sizeof n->reason, "%s", weir__host_reason(h));
-	if (weir__host_call(h, NULL, note_failed, n))
+	if (weir__host_post(h, note_failed, n))
 		weir__free(n);
 }
 
@@ -187,7 +187,7 @@ static void sweep(struct weir__supervisor *s)
 	struct sup_plugin **at = &s->plugins, *p;
 
 	while ((p = *at)) {
-		if (!p->gone || p->host || !weir__sup_forget_routes(p)) {
+		if (!p->gone || p->host || p->lost || !weir__sup_forget_routes(p)) {
 			at = &p->next;
 			continue;
 		}
@@ -209,6 +209,7 @@ struct refresh {
 };
 
 struct one_refresh {
+	struct weir__request rq;
 	struct refresh *r;
 	struct weir__snapshot snap;
 };
@@ -246,22 +247,13 @@ void weir__sup_on_fresh(struct weir__supervisor *s, void (*fresh)(void *arg), vo
 	s->fresh_arg = arg;
 }
 
-static void call_snapshot(struct weir__host *h, void *arg)
-{
-	struct one_refresh *one = arg;
-
-	if (one->r->collect)
-		weir__host_collect(h);
-	weir__host_snapshot(h, &one->snap);
-}
-
 static void keep_snapshot(struct sup_plugin *p, const struct weir__snapshot *snap)
 {
 	p->snap = *snap;
 	p->snapped = true;
 	for (size_t i = 0; i < snap->route_count; i++)
 		for (struct sup_route *r = p->sup->routes; r; r = r->next)
-			if (r->route == snap->routes[i].route && r->attached) {
+			if (r->id == snap->routes[i].id && r->attached) {
 				r->live = snap->routes[i].source;
 				r->live_stats = snap->routes[i].stats;
 				r->live_valid = true;
@@ -269,15 +261,16 @@ static void keep_snapshot(struct sup_plugin *p, const struct weir__snapshot *sna
 	weir__sup_rates(p);
 }
 
-static void snapshot_done(struct weir__host *h, void *arg)
+static void snapshot_done(struct weir__host *h, struct weir__request *rq)
 {
-	struct one_refresh *one = arg;
+	struct one_refresh *one = rq->arg;
 	struct refresh *r = one->r;
 	struct sup_plugin *p = weir__sup_of_host(r->s, h);
 
 	if (p) {
 		p->asked--;
-		keep_snapshot(p, &one->snap);
+		if (!rq->rc)
+			keep_snapshot(p, &one->snap);
 	}
 	if (!--r->waiting)
 		refresh_finish(r);
@@ -305,7 +298,9 @@ void weir__sup_refresh(struct weir__supervisor *s, bool collect, void (*cb)(void
 		if (!one)
 			continue;
 		one->r = r;
-		if (weir__host_call(p->host, call_snapshot, snapshot_done, one)) {
+		one->rq = (struct weir__request){ .type = WEIR__HOST_SNAPSHOT, .done = snapshot_done,
+			.arg = one, .snapshot = { collect, &one->snap } };
+		if (weir__host_request(p->host, &one->rq)) {
 			weir__free(one);
 			continue;
 		}

@@ -103,9 +103,21 @@ static bool should_run(struct sup_plugin *p)
 	return !weir__sup_is_fallback(p) || p->wanted;
 }
 
-static void call_set_wanted(struct weir__host *h, void *arg)
+static void wanted_set(struct weir__host *h, struct weir__request *rq)
 {
-	weir__host_set_wanted(h, (uint32_t)(uintptr_t)arg);
+	(void)h;
+	weir__free(rq);
+}
+
+static void set_wanted(struct sup_plugin *p, uint32_t mask)
+{
+	struct weir__request *rq = weir__zalloc(sizeof *rq);
+
+	if (!rq)
+		return; /* it serves as before; the next change says it again */
+	*rq = (struct weir__request){ .type = WEIR__HOST_WANTED, .done = wanted_set, .wanted = { mask } };
+	if (weir__host_request(p->host, rq))
+		weir__free(rq);
 }
 
 static void update_wanted(struct sup_plugin *p)
@@ -116,7 +128,7 @@ static void update_wanted(struct sup_plugin *p)
 		return;
 	mask = wanted_topics(p);
 	if (mask != p->wanted && p->state == WEIR__RUNNING)
-		weir__host_call(p->host, call_set_wanted, NULL, (void *)(uintptr_t)mask);
+		set_wanted(p, mask);
 	p->wanted = mask;
 }
 
@@ -206,16 +218,6 @@ static void fail(struct sup_plugin *p, int rc)
 	uv_timer_start(&p->timer, on_retry, probe_ms(p->sup), 0);
 }
 
-static void call_start(struct weir__host *h, void *arg)
-{
-	struct sup_plugin *p = arg;
-
-	weir__host_set_wanted(h, p->start_wanted);
-	p->start_rc = weir__host_start(h); /* read by main only after this call */
-	if (p->start_rc)
-		weir__host_fini(h);
-}
-
 /* While nobody starts, the kernel's parsed BTF and libbpf's heap are not needed. */
 static void release_start_memory(struct weir__supervisor *s)
 {
@@ -226,14 +228,46 @@ static void release_start_memory(struct weir__supervisor *s)
 	malloc_trim(0);
 }
 
-static void start_done(struct weir__host *h, void *arg)
+/* A step of its life, asked of the plugin's host. done() must call owner(). */
+static int request(struct sup_plugin *p, enum weir__request_type type,
+                   void (*done)(struct weir__host *, struct weir__request *))
 {
-	struct sup_plugin *p = arg;
+	struct weir__request *rq = weir__zalloc(sizeof *rq);
+	int rc;
+
+	if (!rq)
+		return -ENOMEM;
+	rq->type = type;
+	rq->done = done;
+	rq->arg = p;
+	if (type == WEIR__HOST_START)
+		rq->start.wanted = p->start_wanted;
+	rc = weir__host_request(p->host, rq);
+	if (rc)
+		weir__free(rq);
+	return rc;
+}
+
+/* Whose step has ended; NULL: of a host that was given up meanwhile. */
+static struct sup_plugin *owner(struct weir__host *h, struct weir__request *rq)
+{
+	struct sup_plugin *p = rq->arg;
+
+	return p->host == h ? p : NULL;
+}
+
+static void start_done(struct weir__host *h, struct weir__request *rq)
+{
+	struct sup_plugin *p = owner(h, rq);
+	int rc = rq->rc;
 	char why[600];
 
+	weir__free(rq);
+	if (!p)
+		return;
+	p->start_rc = rc;
 	copy_reasons(p);
 	if (p->start_rc) {
-		(void)h;
 		free_host(p);
 		fail(p, p->start_rc);
 	} else {
@@ -249,7 +283,7 @@ static void start_done(struct weir__host *h, void *arg)
 		weir__state_move(&p->state, WEIR__RUNNING, p->name, why);
 		weir__sup_open_routes(p);
 		if (p->wanted != p->start_wanted) /* it changed while the host started */
-			weir__host_call(h, call_set_wanted, NULL, (void *)(uintptr_t)p->wanted);
+			set_wanted(p, p->wanted);
 	}
 	release_start_memory(p->sup);
 	weir__sup_reconcile(p->sup);
@@ -273,7 +307,7 @@ static void begin_start(struct sup_plugin *p)
 	rc = p->metrics ? weir__host_new(p->sup->loop, p->desc, p->settings, p->metrics,
 	                                 &p->sup->events, &p->host) : -ENOMEM;
 	if (!rc)
-		rc = weir__host_call(p->host, call_start, start_done, p);
+		rc = request(p, WEIR__HOST_START, start_done);
 	if (rc) {
 		if (p->host)
 			free_host(p);
@@ -308,17 +342,13 @@ static void after_stop(struct sup_plugin *p)
 	weir__sup_reconcile(p->sup);
 }
 
-static void call_end(struct weir__host *h, void *arg)
+static void end_done(struct weir__host *h, struct weir__request *rq)
 {
-	(void)arg;
-	weir__host_fini(h); /* stops first, if it has not */
-}
+	struct sup_plugin *p = owner(h, rq);
 
-static void end_done(struct weir__host *h, void *arg)
-{
-	struct sup_plugin *p = arg;
-
-	(void)h;
+	weir__free(rq);
+	if (!p)
+		return;
 	weir__sup_halt_routes(p);
 	free_host(p);
 	weir__sup_close_routes(p);
@@ -329,7 +359,7 @@ static void on_drain(uv_timer_t *timer);
 
 static void end_stop(struct sup_plugin *p)
 {
-	if (weir__host_call(p->host, call_end, end_done, p)) {
+	if (request(p, WEIR__HOST_FINI, end_done)) {
 		uv_timer_start(&p->timer, on_drain, 10, 10); /* no memory: again */
 		return;
 	}
@@ -357,27 +387,21 @@ static void detached_from_all(struct sup_plugin *p)
 	uv_timer_start(&p->timer, on_drain, 0, 2);
 }
 
-static void call_stop_collector(struct weir__host *h, void *arg)
+static void collector_stopped(struct weir__host *h, struct weir__request *rq)
 {
-	weir__host_stop(h);
-	weir__sup_detach_run(h, arg);
-}
+	struct sup_plugin *p = owner(h, rq);
 
-static void collector_stopped(struct weir__host *h, void *arg)
-{
-	struct detached *d = arg;
-	struct sup_plugin *p = d->p;
-
-	(void)h;
-	weir__sup_detach_done(d);
-	detached_from_all(p);
+	for (size_t i = 0; p && i < rq->stop.count; i++)
+		weir__sup_detached(p, &rq->stop.items[i]);
+	weir__free(rq);
+	if (p)
+		detached_from_all(p);
 }
 
 static void begin_stop(struct sup_plugin *p)
 {
 	uint64_t timeout = p->sup->config
 		? weir__config_daemon(p->sup->config)->shutdown_timeout_ns : 5000000000u;
-	struct detached *d;
 
 	weir__state_move(&p->state, WEIR__STOPPING, p->name, "");
 	p->phase = STOP_DETACH;
@@ -386,11 +410,8 @@ static void begin_stop(struct sup_plugin *p)
 		weir__sup_detach_output(p, detached_from_all);
 		return;
 	}
-	d = weir__sup_detach_prepare(p);
-	if (d && !weir__host_call(p->host, call_stop_collector, collector_stopped, d))
-		return;
-	weir__free(d);
-	end_stop(p); /* no memory even for that: end without the drain */
+	if (request(p, WEIR__HOST_STOP, collector_stopped))
+		end_stop(p); /* no memory even for that: end without the drain */
 }
 
 /* ---- reconcile -------------------------------------------------------------------------------- */
@@ -443,10 +464,11 @@ static void reconcile_one(struct sup_plugin *p)
 /* The stop of the whole is done when collectors have gone, then all others. */
 static void check_stopped(struct weir__supervisor *s)
 {
-	bool collectors = false, others = false;
+	bool collectors = false, others = false, lost = false;
 	void (*stopped)(void *, bool) = s->stopped;
 
 	for (struct sup_plugin *p = s->plugins; p; p = p->next) {
+		lost |= p->lost > 0;
 		if (!p->host)
 			continue;
 		if (p->desc->kind == WEIR_COLLECTOR)
@@ -465,7 +487,7 @@ static void check_stopped(struct weir__supervisor *s)
 		return;
 	s->stopped = NULL;
 	uv_timer_stop(&s->stop_timer);
-	stopped(s->stopped_arg, true);
+	stopped(s->stopped_arg, !lost); /* a lost thread still uses what would be freed */
 }
 
 void weir__sup_reconcile(struct weir__supervisor *s)

@@ -3,6 +3,7 @@
 #ifndef WEIR_CORE_SUP_PRIV_H
 #define WEIR_CORE_SUP_PRIV_H
 
+#include "host_request.h"
 #include "supervisor.h"
 
 struct sup_plugin;
@@ -11,6 +12,7 @@ struct sup_plugin;
  * as they stop and start, its counters go on. */
 struct sup_route {
 	struct sup_route *next;
+	uint32_t id;                /* not 0 */
 	struct sup_plugin *from, *to;
 	struct weir__route *route;
 	uint32_t topics;
@@ -43,6 +45,7 @@ struct sup_plugin {
 	int source, last_source;
 	char source_reasons[8][WEIR__ERROR_TEXT];
 	int start_rc;
+	unsigned lost;             /* hosts given up whose threads have not come back */
 
 	uv_timer_t timer;          /* retry, or the drain's poll */
 	unsigned handles;          /* closing */
@@ -76,6 +79,8 @@ struct weir__supervisor {
 	struct weir__config *config;
 	struct sup_plugin *plugins, **plugins_tail;
 	struct sup_route *routes, **routes_tail;
+	uint32_t last_route;
+	struct one_detach *detaching;
 	bool started, stopping;
 	uv_timer_t sample_timer, stop_timer;
 	void (*stopped)(void *, bool);
@@ -103,15 +108,8 @@ void weir__sup_reconcile(struct weir__supervisor *s);
 void weir__sup_open_routes(struct sup_plugin *p);
 /* Tell every collector to stop sending to this output; `then` when all have. */
 void weir__sup_detach_output(struct sup_plugin *p, void (*then)(struct sup_plugin *));
-/* Host thread of a collector that has stopped; keeps the ledgers. */
-struct detached {
-	struct sup_plugin *p;
-	struct { struct sup_route *r; struct weir__ledger l; } items[WEIR__MAX_ROUTES];
-	size_t count;
-};
-struct detached *weir__sup_detach_prepare(struct sup_plugin *p);
-void weir__sup_detach_run(struct weir__host *h, struct detached *d);
-void weir__sup_detach_done(struct detached *d);
+/* A collector has let go of a route: its ledger since attach is closed. */
+void weir__sup_detached(struct sup_plugin *p, const struct weir__detached *d);
 uint64_t weir__sup_queued(struct sup_plugin *p);
 void weir__sup_halt_routes(struct sup_plugin *p);
 void weir__sup_close_routes(struct sup_plugin *p);
@@ -119,6 +117,13 @@ void weir__sup_close_routes(struct sup_plugin *p);
 bool weir__sup_forget_routes(struct sup_plugin *p);
 /* The whole account of a route now: source side and route side. */
 void weir__sup_route_ledger(struct sup_route *r, struct weir__ledger *ret);
+
+/* Those who wait for this collector to let go of a route wait no longer. */
+void weir__sup_forget_detaches(struct sup_plugin *p);
+
+/* sup_bury.c: give up a host whose thread does not come back. The caller moves the
+ * state; while p->lost no other host may be started for it. */
+void weir__sup_abandon(struct sup_plugin *p);
 
 /* sup_query.c */
 void weir__sup_ask_setup(struct weir__supervisor *s);

@@ -18,15 +18,16 @@
 #define MAX_QUERIES 64
 
 struct query_job {
+	struct weir__request rq;
 	struct sup_plugin *p;
 	struct weir__supervisor *s;
 	const struct weir_query *q;
 	void *args;
-	struct weir__answer answer;
 	weir__sup_answer cb;
 	void *arg;
 	uv_timer_t timer;
 	unsigned refs;           /* the call, and the timer */
+	char **words;            /* as they were given, for a host in a process */
 	char plugin[32];
 };
 
@@ -36,7 +37,10 @@ static void job_unref(struct query_job *j)
 		return;
 	weir__options_free(&j->q->args, j->args);
 	weir__free(j->args);
-	weir__free(j->answer.text);
+	weir__free(j->rq.query.answer.text);
+	for (size_t i = 0; j->words && j->words[i]; i++)
+		weir__free(j->words[i]);
+	weir__free(j->words);
 	weir__free(j);
 }
 
@@ -71,24 +75,20 @@ static void on_job_timeout(uv_timer_t *timer)
 	job_finish(j, -ETIMEDOUT, text, (size_t)n);
 }
 
-static void call_query(struct weir__host *h, void *arg)
+static void query_done(struct weir__host *h, struct weir__request *rq)
 {
-	struct query_job *j = arg;
-
-	weir__host_query(h, j->q, j->args, &j->answer);
-}
-
-static void query_done(struct weir__host *h, void *arg)
-{
-	struct query_job *j = arg;
-	const char *text = j->answer.text ? j->answer.text : "";
+	struct query_job *j = rq->arg;
+	struct weir__answer *answer = &rq->query.answer;
+	const char *text = answer->text ? answer->text : "";
 	struct sup_plugin *p;
 
 	if ((p = weir__sup_of_host(j->s, h)))
 		p->queries--;
-	if (j->answer.err < 0 && !*text)
-		text = strerror(-j->answer.err);
-	job_finish(j, j->answer.err, text, j->answer.err < 0 ? strlen(text) : j->answer.len);
+	if (rq->rc && !answer->err)
+		answer->err = rq->rc; /* the host has gone meanwhile */
+	if (answer->err < 0 && !*text)
+		text = strerror(-answer->err);
+	job_finish(j, answer->err, text, answer->err < 0 ? strlen(text) : answer->len);
 	job_unref(j);
 }
 
@@ -103,7 +103,7 @@ static void run_job(void *arg)
 		return;
 	}
 	if (j->cb && p && p->state == WEIR__RUNNING &&
-	    !weir__host_call(p->host, call_query, query_done, j)) {
+	    !weir__host_request(p->host, &j->rq)) {
 		p->queries++;
 		return;
 	}
@@ -121,19 +121,39 @@ static const struct weir_query *query_row(const struct sup_plugin *p, const char
 	return NULL;
 }
 
+/* NULL-terminated copies; NULL: no memory. */
+static char **copy_words(const char *const *words, size_t count)
+{
+	char **copy = weir__zalloc((count + 1) * sizeof *copy);
+	size_t n = 0;
+
+	while (copy && n < count && (copy[n] = weir__strdup(words[n])))
+		n++;
+	if (copy && n == count)
+		return copy;
+	while (n)
+		weir__free(copy[--n]);
+	weir__free(copy);
+	return NULL;
+}
+
 static void start_job(struct sup_plugin *p, const struct weir_query *q, const char *const *words,
                       size_t count, weir__sup_answer cb, void *arg)
 {
 	struct query_job *j = weir__zalloc(sizeof *j);
 	char err[300] = "out of memory";
 
-	if (!j || !(j->args = weir__zalloc(q->args_size + 1))) {
+	if (!j || !(j->args = weir__zalloc(q->args_size + 1)) || !(j->words = copy_words(words, count))) {
+		if (j)
+			weir__free(j->args);
 		weir__free(j);
 		cb(arg, -ENOMEM, q->content_type, err, strlen(err));
 		return;
 	}
-	*j = (struct query_job){ .p = p, .s = p->sup, .q = q, .args = j->args, .cb = cb,
-		.arg = arg, .refs = 1, .answer.err = -ESHUTDOWN };
+	*j = (struct query_job){ .p = p, .s = p->sup, .q = q, .args = j->args, .words = j->words, .cb = cb,
+		.arg = arg, .refs = 1 };
+	j->rq = (struct weir__request){ .type = WEIR__HOST_QUERY, .done = query_done, .arg = j,
+		.query = { .row = q, .args = j->args, .words = (const char *const *)j->words, .count = count } };
 	snprintf(j->plugin, sizeof j->plugin, "%s", p->name);
 	if (weir__options_defaults(&q->args, j->args, err, sizeof err) ||
 	    weir__options_parse_args(&q->args, j->args, words, count, err, sizeof err)) {

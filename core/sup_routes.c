@@ -101,7 +101,7 @@ static struct sup_route *find_route(struct sup_plugin *from, struct sup_plugin *
 static struct sup_route *make_route(struct sup_plugin *from, struct sup_plugin *to)
 {
 	struct weir__supervisor *s = from->sup;
-	struct weir__route_config cfg = { .from = from->name, .to = to->name,
+	struct weir__route_config cfg = { .id = s->last_route + 1, .from = from->name, .to = to->name,
 		.limit = to->settings->common.queue_bytes, .policy = (int)to->settings->common.on_full };
 	struct sup_route *r = weir__zalloc(sizeof *r);
 
@@ -111,6 +111,7 @@ static struct sup_route *make_route(struct sup_plugin *from, struct sup_plugin *
 		weir__free(r);
 		return NULL;
 	}
+	r->id = ++s->last_route;
 	r->from = from;
 	r->to = to;
 	*s->routes_tail = r;
@@ -118,11 +119,31 @@ static struct sup_route *make_route(struct sup_plugin *from, struct sup_plugin *
 	return r;
 }
 
-static void call_attach(struct weir__host *h, void *arg)
-{
-	struct sup_route *r = arg;
+struct one_attach {
+	struct weir__request rq;
+	struct sup_route *route;
+};
 
-	weir__host_attach(h, r->route, r->topics);
+static void attached(struct weir__host *h, struct weir__request *rq)
+{
+	(void)h;
+	weir__free(rq->arg);
+}
+
+/* 0: the collector will send to it. */
+static int attach(struct sup_route *r)
+{
+	struct one_attach *a = weir__zalloc(sizeof *a);
+	int rc = -ENOMEM;
+
+	if (!a)
+		return rc;
+	a->rq = (struct weir__request){ .type = WEIR__HOST_ATTACH, .done = attached, .arg = a,
+		.attach = { .route = r->route, .topics = r->topics } };
+	rc = weir__host_request(r->from->host, &a->rq);
+	if (rc)
+		weir__free(a);
+	return rc;
 }
 
 static void open_route(struct sup_plugin *from, struct sup_plugin *to)
@@ -154,7 +175,7 @@ static void open_route(struct sup_plugin *from, struct sup_plugin *to)
 	r->topics = topics;
 	r->open = r->attached = true;
 	clear_live(r);
-	if (!weir__host_call(from->host, call_attach, NULL, r))
+	if (!attach(r))
 		return;
 	weir__log(WEIR_ERROR, from->name, "no route to %s: out of memory", to->name);
 	weir__route_close(r->route);
@@ -176,30 +197,56 @@ void weir__sup_open_routes(struct sup_plugin *p)
 /* ---- detaching ------------------------------------------------------------------------ */
 
 struct one_detach {
+	struct one_detach *next;
+	struct weir__request rq;
+	bool over;                 /* nobody waits for it any more */
 	struct sup_route *route;
 	struct sup_plugin *output;
-	struct weir__ledger ledger;
 	void (*then)(struct sup_plugin *);
 };
 
-static void call_detach(struct weir__host *h, void *arg)
+static void let_go(struct sup_route *r, const struct weir__detached *d)
 {
-	struct one_detach *d = arg;
-
-	weir__host_detach(h, d->route->route, &d->ledger);
+	weir__ledger_add(&r->closed, &d->ledger);
+	r->attached = false;
+	clear_live(r);
 }
 
-static void detach_done(struct weir__host *h, void *arg)
+/* The output need not wait for this one any more. */
+static void detach_over(struct one_detach *d)
 {
-	struct one_detach *d = arg;
+	struct one_detach **at = &d->output->sup->detaching;
 
-	(void)h;
-	weir__ledger_add(&d->route->closed, &d->ledger);
-	d->route->attached = false;
-	clear_live(d->route);
+	while (*at != d)
+		at = &(*at)->next;
+	*at = d->next;
+	d->over = true;
 	if (!--d->output->pending)
 		d->then(d->output);
+}
+
+static void detach_done(struct weir__host *h, struct weir__request *rq)
+{
+	struct one_detach *d = rq->arg;
+
+	(void)h;
+	if (!d->over) {
+		if (d->route->attached) /* else its collector has ended meanwhile */
+			let_go(d->route, &rq->detach.item);
+		detach_over(d);
+	}
 	weir__free(d);
+}
+
+void weir__sup_forget_detaches(struct sup_plugin *p)
+{
+	struct one_detach *d, *next;
+
+	for (d = p->sup->detaching; d; d = next) {
+		next = d->next;
+		if (d->route->from == p)
+			detach_over(d); /* freed when the request ends, if it does */
+	}
 }
 
 void weir__sup_detach_output(struct sup_plugin *p, void (*then)(struct sup_plugin *))
@@ -214,46 +261,25 @@ void weir__sup_detach_output(struct sup_plugin *p, void (*then)(struct sup_plugi
 		if (!d)
 			continue; /* stays attached: its queue fills, and that is counted */
 		*d = (struct one_detach){ .route = r, .output = p, .then = then };
-		if (weir__host_call(r->from->host, call_detach, detach_done, d))
+		d->rq = (struct weir__request){ .type = WEIR__HOST_DETACH, .done = detach_done, .arg = d,
+			.detach = { .id = r->id } };
+		if (weir__host_request(r->from->host, &d->rq)) {
 			weir__free(d);
-		else
-			p->pending++;
+			continue;
+		}
+		d->next = p->sup->detaching;
+		p->sup->detaching = d;
+		p->pending++;
 	}
 	if (!--p->pending)
 		then(p);
 }
 
-struct detached *weir__sup_detach_prepare(struct sup_plugin *p)
+void weir__sup_detached(struct sup_plugin *p, const struct weir__detached *d)
 {
-	struct detached *d = weir__zalloc(sizeof *d);
-
-	if (!d)
-		return NULL;
-	d->p = p;
 	for (struct sup_route *r = p->sup->routes; r; r = r->next)
-		if (r->from == p && r->attached && d->count < WEIR__MAX_ROUTES)
-			d->items[d->count++].r = r;
-	return d;
-}
-
-void weir__sup_detach_run(struct weir__host *h, struct detached *d)
-{
-	for (size_t i = 0; i < d->count; i++)
-		weir__host_detach(h, d->items[i].r->route, &d->items[i].l);
-}
-
-void weir__sup_detach_done(struct detached *d)
-{
-	for (size_t i = 0; i < d->count; i++) {
-		struct sup_route *r = d->items[i].r;
-
-		if (!r->attached)
-			continue; /* its output has detached it meanwhile */
-		weir__ledger_add(&r->closed, &d->items[i].l);
-		r->attached = false;
-		clear_live(r);
-	}
-	weir__free(d);
+		if (r->id == d->id && r->from == p && r->attached) /* else its output has detached it */
+			let_go(r, d);
 }
 
 /* ---- the end of a plugin's routes --------------------------------------------------------- */

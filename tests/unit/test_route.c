@@ -80,7 +80,7 @@ static struct weir__batch *batch(uint32_t records)
 
 static struct weir__route *route(size_t limit, int policy, struct sink *s)
 {
-	struct weir__route_config cfg = { .from = "a", .to = "b", .limit = limit, .policy = policy };
+	struct weir__route_config cfg = { .id = 1, .from = "a", .to = "b", .limit = limit, .policy = policy };
 	struct weir__route *r;
 
 	assert_int_equal(weir__route_new(&cfg, &r), 0);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a host's side of the ledger consists of, in one block: private memory for a
+ * thread, a memfd shared with the daemon for a process. So the daemon can close
+ * the account of a host that has died, or hangs, to the last record: what was
+ * counted is there, and what is missing was in flight.
+ *
+ * One writer: the host (a route's `stats` are written under the route's lock).
+ * Readers in the daemon see single counters whole, several of them perhaps of
+ * different moments; only what is read after the writer's end is exact.
+ */
+#ifndef WEIR_CORE_HOST_ACCOUNT_H
+#define WEIR_CORE_HOST_ACCOUNT_H
+
+#include "ledger.h"
+#include "route.h"
+#include <weir/kernel.h>
+
+/* Bounds: topics of one plugin; routes of one collector (32 outputs at most). */
+#define WEIR__MAX_TOPICS 8
+#define WEIR__MAX_ROUTES 32
+
+/* Source-side account of one kind at a collector's host. Monotonic. */
+struct weir__kind_account {
+	uint64_t emitted;    /* by weir_emit: seen in user space */
+	uint64_t drained;    /* records taken from the rings */
+	uint64_t aggregated;
+	uint64_t filtered;   /* by the plugin's record() or count() */
+	uint64_t malformed;  /* too big or of no known kind: a plugin's bug */
+	uint64_t no_memory;  /* emitted or drained, but no batch could be had */
+};
+
+/* One end of a route at this host. */
+struct weir__route_account {
+	uint32_t id;                    /* of the route; 0: free */
+	uint32_t topics;                /* bit per topic */
+	uint64_t sent;                  /* records handed to it since */
+	struct weir__ledger base;       /* the source side when it was attached */
+	struct weir__route_stats stats; /* of a route that ends in a process */
+};
+
+struct weir__account {
+	struct weir__kind_account kinds[WEIR_MAX_KINDS];
+	struct weir_kind_counts kernel_closed[WEIR_MAX_KINDS]; /* of BPF objects gone */
+	uint64_t missed_closed[WEIR_MAX_KINDS], missed[WEIR_MAX_KINDS];
+	struct weir__route_account routes[WEIR__MAX_ROUTES];
+};
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the supervisor may ask of a host, wherever that runs. A request belongs to
+ * who asks until its `done`; a thread answers it on its own loop, a process over
+ * its control channel. The answer comes on the main loop, always, once.
+ */
+#ifndef WEIR_CORE_HOST_REQUEST_H
+#define WEIR_CORE_HOST_REQUEST_H
+
+#include "host.h"
+
+/* id, what the host does */
+#define WEIR__HOST_REQUESTS(X)                                                     \
+	X(START,    "init, start, and for a collector the first source that works") \
+	X(STOP,     "end the source, drain, detach every route")                   \
+	X(FINI,     "free all that is the plugin's")                               \
+	X(ATTACH,   "a collector sends to this route from now on")                 \
+	X(DETACH,   "a collector sends nothing more to this route")                \
+	X(RECEIVE,  "an output takes from this route: for processes")              \
+	X(SNAPSHOT, "say what is to be said of it")                                \
+	X(WANTED,   "a stand-in serves these topics")                              \
+	X(QUERY,    "answer a declared query")
+
+enum weir__request_type {
+#define X(id, doc) WEIR__HOST_##id,
+	WEIR__HOST_REQUESTS(X)
+#undef X
+	WEIR__HOST_REQUEST_COUNT
+};
+
+struct weir__request {
+	enum weir__request_type type;
+	void (*done)(struct weir__host *h, struct weir__request *rq);
+	void *arg;                       /* the asker's */
+	int rc;                          /* out: 0 or -errno; -EPIPE: the host has died */
+	union {
+		struct { uint32_t wanted; } start;
+		struct { uint32_t wanted; } wanted;
+		struct {
+			size_t count;
+			struct weir__detached items[WEIR__MAX_ROUTES];
+		} stop;
+		struct {
+			struct weir__route *route; /* NULL: it begins in a process, at `url` */
+			uint32_t topics;
+			char url[128];
+			struct weir__route_config config;
+		} attach;
+		struct {
+			uint32_t id;
+			struct weir__detached item;
+		} detach;
+		struct {
+			const struct weir_plugin_desc *from; /* whose events they will be */
+			char url[128];
+			struct weir__route_config config;
+		} receive;
+		struct {
+			bool collect;               /* let the plugin bring its metrics up to date */
+			struct weir__snapshot *snap; /* the asker's, filled in */
+		} snapshot;
+		struct {
+			const struct weir_query *row;
+			const void *args;           /* parsed; valid until done */
+			const char *const *words;   /* the same as given */
+			size_t count;
+			struct weir__answer answer; /* out */
+		} query;
+	};
+};
+
+/* 0: done will come. -ENOMEM: nothing was asked, and it will not. Main thread. */
+int weir__host_request(struct weir__host *h, struct weir__request *rq);
+/* Do it, here and now: on the loop of the thread that runs the plugin. */
+void weir__host_execute(struct weir__host *h, struct weir__request *rq);
+const char *weir__request_name(enum weir__request_type type);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hosts that do not end themselves: a thread whose callback does not come back, a
+ * process that has died. Their routes are closed and their ledgers with them: what
+ * was under way is booked as crashed, everything else goes on. A thread cannot be
+ * ended from outside: it is kept until it comes back, if ever. Main thread.
+ */
+#include "sup_priv.h"
+#include "log.h"
+#include "mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct lost_host {
+	struct weir__request rq;
+	struct sup_plugin *p;
+	struct weir__metrics_set *metrics;
+	uint64_t since_ns;
+};
+
+/* The source sides of a collector's routes, closed from outside. */
+static void bury_collector(struct sup_plugin *p)
+{
+	struct weir__detached d;
+
+	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
+		if (r->from != p || !r->attached)
+			continue;
+		weir__host_bury(p->host, r->id, &d); /* all zero if it never got there */
+		d.id = r->id;
+		weir__sup_detached(p, &d);
+	}
+	weir__sup_forget_detaches(p);
+}
+
+static void close_routes(struct sup_plugin *p, bool dead)
+{
+	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
+		if (r->to == p && dead)
+			weir__route_end(r->route);
+		else if (r->to == p)
+			weir__route_abandon(r->route);
+		else if (r->from == p && r->open)
+			weir__route_close(r->route);
+		else
+			continue;
+		r->open = false;
+	}
+}
+
+/* Its thread is back, and has run fini(). */
+static void came_back(struct weir__host *h, struct weir__request *rq)
+{
+	struct lost_host *l = rq->arg;
+	struct sup_plugin *p = l->p;
+
+	weir__log(WEIR_WARN, p->name, "its lost thread has come back after %.1f s and is ended",
+	          (double)(uv_hrtime() - l->since_ns) / 1e9);
+	p->lost--;
+	weir__host_free(h);
+	weir__metrics_set_free(l->metrics);
+	weir__free(l);
+	weir__sup_reconcile(p->sup);
+}
+
+void weir__sup_abandon(struct sup_plugin *p)
+{
+	struct lost_host *l = weir__zalloc(sizeof *l);
+	struct weir__host *h = p->host;
+
+	weir__host_lose(h);
+	if (p->desc->kind == WEIR_COLLECTOR)
+		bury_collector(p);
+	close_routes(p, false);
+	p->cpu_before_ns += weir__host_cpu_ns(h);
+	p->host = NULL;
+	p->asked = p->queries = 0;
+	p->since_ns = 0;
+	p->phase = 0;
+	uv_timer_stop(&p->timer);
+	p->lost++;
+	if (l) { /* else it is never freed, which is all that is lost by it */
+		*l = (struct lost_host){ .p = p, .metrics = p->metrics, .since_ns = uv_hrtime() };
+		l->rq = (struct weir__request){ .type = WEIR__HOST_FINI, .done = came_back, .arg = l };
+		if (weir__host_request(h, &l->rq))
+			weir__free(l);
+	}
+	p->metrics = NULL;
+}
