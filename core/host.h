@@ -41,7 +41,6 @@ struct weir__host_events {
 struct weir__detached {
 	uint32_t id;
 	struct weir__ledger ledger;      /* the source side since attach */
-	struct weir__route_stats stats;  /* the route's, if it ends in a process */
 };
 
 /* What a collector's host says of itself; taken on its thread. */

@@ -17,7 +17,7 @@
 #include <weir/kernel.h>
 
 /* Bounds: topics of one plugin; routes of one collector (32 outputs at most). */
-#define WEIR__MAX_TOPICS 8
+#define WEIR__MAX_TOPICS WEIR__ROUTE_TOPICS
 #define WEIR__MAX_ROUTES 32
 
 /* Source-side account of one kind at a collector's host. Monotonic. */
@@ -30,20 +30,26 @@ struct weir__kind_account {
 	uint64_t no_memory;  /* emitted or drained, but no batch could be had */
 };
 
-/* One end of a route at this host. */
+/* The source side of one route. */
 struct weir__route_account {
 	uint32_t id;                    /* of the route; 0: free */
 	uint32_t topics;                /* bit per topic */
 	uint64_t sent;                  /* records handed to it since */
 	struct weir__ledger base;       /* the source side when it was attached */
-	struct weir__route_stats stats; /* of a route that ends in a process */
+};
+
+/* One end of a route in a process. */
+struct weir__end_account {
+	uint32_t id;                    /* of the route; 0: free */
+	struct weir__route_stats stats;
 };
 
 struct weir__account {
 	struct weir__kind_account kinds[WEIR_MAX_KINDS];
 	struct weir_kind_counts kernel_closed[WEIR_MAX_KINDS]; /* of BPF objects gone */
 	uint64_t missed_closed[WEIR_MAX_KINDS], missed[WEIR_MAX_KINDS];
-	struct weir__route_account routes[WEIR__MAX_ROUTES];
+	struct weir__route_account routes[WEIR__MAX_ROUTES]; /* by the host's thread */
+	struct weir__end_account ends[WEIR__MAX_ROUTES];     /* by its process's main thread */
 };
 
 #endif

@@ -12,6 +12,10 @@
  * has acknowledged, not when nng took the message. What the output has when the
  * collector ends stays in flight until it acknowledges, or ends itself.
  *
+ * If either end is in a process of its own, a route object exists at both ends and
+ * the batch's bytes travel; acknowledgements come back on the same pair, and the
+ * frames stay with the sender until then, under the same limit and policy.
+ *
  * Invariant, under the lock:  offered = delivered + rejected + queue_full +
  * breaker_open + crashed + records in `frames`.
  */
@@ -20,6 +24,10 @@
 
 #include "batch.h"
 #include "ledger.h"
+#include <weir/plugin.h>
+
+/* Topics one collector may have. */
+#define WEIR__ROUTE_TOPICS 8
 
 struct weir__route;
 
@@ -33,6 +41,7 @@ struct weir__route_stats {
 	size_t limit;
 	int policy;
 	bool open;
+	bool bad;              /* the other end, a process, has sent nonsense: it ended there */
 };
 
 /* One batch on one route. */
@@ -43,6 +52,7 @@ struct weir__frame {
 	struct weir__batch *batch; /* holds a reference */
 	struct weir_batch view;    /* with this route's sequence number */
 	bool received;             /* the output's side has it */
+	bool sent;                 /* nng has had it: an acknowledgement may come */
 	bool orphan;               /* its output is lost: booked already, freed by the ack */
 	size_t bytes;              /* what it counts against the limit */
 	struct weir__frame *prev, *next;  /* all in flight */
@@ -63,6 +73,14 @@ uint32_t weir__route_id(const struct weir__route *r);
 int weir__route_new(const struct weir__route_config *cfg, struct weir__route **ret);
 /* Connect both ends. Main thread. 0 or -errno. */
 int weir__route_open(struct weir__route *r, weir__route_receive receive, void *arg);
+/* One end here, the other in another process: the output's end listens at `url`, then
+ * the collector's dials it. `from` describes what will come, and outlives the route.
+ * An output's end counts what it has received as `offered`. */
+int weir__route_open_rx(struct weir__route *r, const char *url, const struct weir_plugin_desc *from,
+                        weir__route_receive receive, void *arg);
+int weir__route_open_tx(struct weir__route *r, const char *url);
+/* Count there instead: where another process can see it. Before it is open. */
+void weir__route_share_stats(struct weir__route *r, struct weir__route_stats *shared);
 /* Send a batch (takes its own reference). Collector's thread, never blocks. */
 void weir__route_send(struct weir__route *r, struct weir__batch *b);
 /* With policy block: must the collector hold back? Collector's thread. */
