@@ -8,6 +8,7 @@
  * rest runs on; only without a loop or memory does it give up.
  */
 #include "daemon.h"
+#include "daemon_privilege.h"
 #include "log.h"
 #include "mem.h"
 
@@ -230,9 +231,18 @@ static int init(struct weir__daemon *d, struct weir__setup *setup, size_t warnin
 	return take_plugins(d, setup);
 }
 
+/* Nothing runs yet; only the control socket's file must not stay. */
+static int give_up(struct weir__daemon *d)
+{
+	if (d->control)
+		weir__control_stop(d->control, NULL, NULL);
+	return 1;
+}
+
 int weir__daemon_run(struct weir__setup *setup, size_t warnings)
 {
 	struct weir__daemon *d = weir__zalloc(sizeof *d);
+	struct weir__identity id;
 	int rc = d ? 0 : -ENOMEM;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -250,9 +260,13 @@ int weir__daemon_run(struct weir__setup *setup, size_t warnings)
 		return 1; /* the process ends: what was made goes with it */
 	}
 	setup_log(weir__config_daemon(d->config), true);
-	check_state_dir(weir__config_daemon(d->config)->state_dir);
+	if (weir__daemon_identity(d->config, &id))
+		return 1;
 	start_control(d);
 	start_http(d);
+	if (weir__daemon_drop(d, setup, &id))
+		return give_up(d);
+	check_state_dir(weir__config_daemon(d->config)->state_dir);
 	weir__sup_start(d->sup);
 	uv_timer_start(&d->ready_timer, on_ready_poll, 0, READY_POLL_MS);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
