@@ -47,6 +47,9 @@ void weir__check_system(struct weir__findings *f);
 uint64_t weir__check_capabilities(void);
 /* Listener, directories, control socket. */
 void weir__check_places(struct weir__findings *f, const struct weir__daemon_config *cfg);
+/* Who the daemon would be, and with which rights: becomes it for good, so that the
+ * plugins are tried as they will run. */
+void weir__check_user(struct weir__findings *f, const struct weir__setup *setup);
 /* Starts each enabled collector as it would run, without outputs, notes the source
  * it gets, and stops it again. */
 void weir__check_plugins(struct weir__findings *f, const struct weir__setup *setup);

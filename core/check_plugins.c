@@ -7,8 +7,8 @@
  * without memory the findings say so. Main thread.
  */
 #include "check.h"
-#include "describe.h"
 #include "mem.h"
+#include "privilege.h"
 #include "try.h"
 
 #include <errno.h>
@@ -65,18 +65,10 @@ static const char *fallback(const struct trial *t, const char *topics)
 /* Capabilities the plugin wants and this process has not: "CAP_BPF, CAP_PERFMON". */
 static const char *lacking(uint64_t needs, char *buf, size_t size)
 {
-	uint64_t have = weir__check_capabilities();
-	size_t len = 0;
+	uint64_t lacks = weir__privilege_lacks(needs);
 
 	buf[0] = 0;
-	for (unsigned i = 0; i < 64; i++) {
-		const char *name = weir__capability_name(i);
-
-		if (!(needs & ~have & 1ull << i) || !name || len >= size)
-			continue;
-		len += (size_t)snprintf(buf + len, size - len, "%s%s", len ? ", " : "", name);
-	}
-	return buf;
+	return lacks ? weir__privilege_names(lacks, buf, size) : buf;
 }
 
 static void advise(const struct trial *t, char *buf, size_t size)

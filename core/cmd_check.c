@@ -96,6 +96,7 @@ int weir__cmd_check(int argc, char **argv)
 	check_config(&f, weir__cli_config(&cli), &setup);
 	if (setup.config) {
 		weir__check_places(&f, weir__config_daemon(setup.config));
+		weir__check_user(&f, &setup);
 		weir__check_plugins(&f, &setup);
 	}
 	r = weir__findings_exit(&f);

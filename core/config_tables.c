@@ -47,6 +47,9 @@ static const struct weir_option daemon_options[] = {
 	                   "Group that may use the control socket; empty is the daemon's own"),
 	WEIR_OPTION_STRING(DAEMON, state_dir, "state_dir", "/var/lib/weir",
 	                   "Directory for what outlives the daemon", .flags = WEIR_OPTION_PATH),
+	WEIR_OPTION_STRING(DAEMON, user, "user", "weir",
+	                   "User the daemon becomes when root starts it, with what its plugins declare "
+	                   "as its only capabilities; empty changes neither"),
 	WEIR_OPTION_LIST(DAEMON, plugin_dirs, "plugin_dirs", "",
 	                 "Directories with plugins, searched in order; none means where Weir is installed",
 	                 .flags = WEIR_OPTION_PATH),

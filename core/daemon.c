@@ -8,6 +8,7 @@
  * rest runs on; only without a loop or memory does it give up.
  */
 #include "daemon.h"
+#include "daemon_privilege.h"
 #include "log.h"
 #include "mem.h"
 
@@ -81,6 +82,7 @@ static void on_stopped(void *arg, bool clean)
 	uv_close((uv_handle_t *)&d->sigint, NULL);
 	uv_close((uv_handle_t *)&d->sighup, NULL);
 	uv_close((uv_handle_t *)&d->ready_timer, NULL);
+	weir__notify_fini(&d->notify);
 	weir__sup_free(d->sup);
 	d->sup = NULL;
 }
@@ -98,6 +100,7 @@ static void on_signal(uv_signal_t *sig, int signum)
 	}
 	d->stopping = true;
 	d->stopping_ns = uv_hrtime();
+	weir__notify(&d->notify, "STOPPING=1\nSTATUS=stopping: outputs take what is queued");
 	weir__log(WEIR_INFO, NULL, "%s: stopping", signum == SIGINT ? "interrupted" : "terminated");
 	weir__sup_stop(d->sup, weir__config_daemon(d->config)->shutdown_timeout_ns, on_stopped, d);
 }
@@ -119,7 +122,7 @@ static void on_hangup(uv_signal_t *sig, int signum)
 static void on_ready_poll(uv_timer_t *timer)
 {
 	struct weir__daemon *d = timer->data;
-	char names[500];
+	char names[500] = "";
 	double s;
 
 	if (!weir__sup_settled(d->sup))
@@ -131,6 +134,8 @@ static void on_ready_poll(uv_timer_t *timer)
 		weir__log(WEIR_ERROR, NULL, "nothing runs: %s", names);
 	else
 		weir__log(WEIR_INFO, NULL, "ready after %.0f ms", s * 1e3);
+	/* Ready even if nothing runs: what failed is tried again, and can be asked about. */
+	weir__notify(&d->notify, "READY=1\nSTATUS=%s%.400s", names[0] ? "nothing runs: " : "ready", names);
 	malloc_trim(0);
 }
 
@@ -230,9 +235,18 @@ static int init(struct weir__daemon *d, struct weir__setup *setup, size_t warnin
 	return take_plugins(d, setup);
 }
 
+/* Nothing runs yet; only the control socket's file must not stay. */
+static int give_up(struct weir__daemon *d)
+{
+	if (d->control)
+		weir__control_stop(d->control, NULL, NULL);
+	return 1;
+}
+
 int weir__daemon_run(struct weir__setup *setup, size_t warnings)
 {
 	struct weir__daemon *d = weir__zalloc(sizeof *d);
+	struct weir__identity id;
 	int rc = d ? 0 : -ENOMEM;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -250,10 +264,18 @@ int weir__daemon_run(struct weir__setup *setup, size_t warnings)
 		return 1; /* the process ends: what was made goes with it */
 	}
 	setup_log(weir__config_daemon(d->config), true);
-	check_state_dir(weir__config_daemon(d->config)->state_dir);
+	rc = weir__notify_init(&d->notify);
+	if (rc)
+		weir__log(WEIR_WARN, NULL, "NOTIFY_SOCKET: %s; the service manager is told nothing", strerror(-rc));
+	if (weir__daemon_identity(d->config, &id))
+		return 1;
 	start_control(d);
 	start_http(d);
+	if (weir__daemon_drop(d, setup, &id))
+		return give_up(d);
+	check_state_dir(weir__config_daemon(d->config)->state_dir);
 	weir__sup_start(d->sup);
+	weir__notify_feed(&d->notify, &d->loop);
 	uv_timer_start(&d->ready_timer, on_ready_poll, 0, READY_POLL_MS);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	weir__metrics_set_free(d->self);

@@ -8,6 +8,7 @@
 
 #include "control.h"
 #include "http.h"
+#include "notify.h"
 #include "setup.h"
 #include "supervisor.h"
 
@@ -20,6 +21,7 @@ struct weir__daemon {
 	struct weir__metrics_set *self;
 	uv_signal_t sigterm, sigint, sighup;
 	uv_timer_t ready_timer;
+	struct weir__notify notify;
 	uint64_t stopping_ns;
 	uint64_t started_ns;     /* CLOCK_MONOTONIC, before main() */
 	size_t warnings;

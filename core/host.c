@@ -11,6 +11,7 @@
 #include "host_priv.h"
 #include "log.h"
 #include "mem.h"
+#include "privilege.h"
 #include "ring.h"
 
 #include <assert.h>
@@ -260,6 +261,7 @@ static void *thread_main(void *arg)
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	snprintf(name, sizeof name, "%s", h->plugin.name);
 	pthread_setname_np(pthread_self(), name);
+	weir__privilege_thread(h->desc->needs);
 	uv_run(&h->loop, UV_RUN_DEFAULT);
 	uv_walk(&h->loop, close_handle, NULL);
 	uv_run(&h->loop, UV_RUN_DEFAULT);

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "mem.h"
 #include "out.h"
+#include "privilege.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -241,6 +242,7 @@ static void do_work(uv_work_t *uv)
 {
 	struct work *w = uv->data;
 
+	weir__privilege_thread(0); /* shared by all plugins, so none's rights */
 	w->work(w->arg);
 }
 

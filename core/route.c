@@ -457,6 +457,15 @@ static void begin(struct weir__route *r)
 	nng_recv_aio(r->ends == ENDS_TX ? r->tx : r->rx, r->rx_aio);
 }
 
+void weir__route_prepare(void *arg)
+{
+	nng_socket s;
+
+	(void)arg;
+	if (nng_pair0_open(&s) == 0)
+		nng_close(s);
+}
+
 int weir__route_open(struct weir__route *r, weir__route_receive receive, void *arg)
 {
 	static _Atomic uint64_t number;

@@ -71,6 +71,8 @@ struct weir__route_config {
 
 uint32_t weir__route_id(const struct weir__route *r);
 int weir__route_new(const struct weir__route_config *cfg, struct weir__route **ret);
+/* Starts nng's threads, which inherit the rights of the thread that does. arg: none. */
+void weir__route_prepare(void *arg);
 /* Connect both ends. Main thread. 0 or -errno. */
 int weir__route_open(struct weir__route *r, weir__route_receive receive, void *arg);
 /* One end here, the other in another process: the output's end listens at `url`, then

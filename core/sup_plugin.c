@@ -13,6 +13,7 @@
 #include "bpf_kernel.h"
 #include "log.h"
 #include "mem.h"
+#include "privilege.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -202,6 +203,7 @@ static void copy_reasons(struct sup_plugin *p)
 		snprintf(p->source_reasons[i], sizeof p->source_reasons[i], "%s",
 		         weir__host_source_reason(p->host, i));
 	snprintf(p->reason, sizeof p->reason, "%s", weir__host_reason(p->host));
+	weir__privilege_explain(p->desc->needs, p->reason, sizeof p->reason);
 }
 
 static void fail(struct sup_plugin *p, int rc)

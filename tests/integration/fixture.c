@@ -3,6 +3,7 @@
 #include "fixture.h"
 #include "bpf.h"
 #include "control.h"
+#include "privilege.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -100,6 +101,15 @@ static void become(struct daemon *d, uid_t uid)
 		_exit(126);
 }
 
+void give_to_daemon(const char *path)
+{
+	const char *user = getenv("WEIR_USER");
+	struct weir__identity id;
+
+	assert_int_equal(weir__privilege_identity(user ? user : "weir", &id), 0);
+	assert_int_equal(chown(path, id.uid, id.gid), 0);
+}
+
 void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml)
 {
 	memset(d, 0, sizeof *d);
@@ -110,6 +120,7 @@ void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml)
 	snprintf(d->log, sizeof d->log, "%s/log", d->dir);
 	snprintf(d->out, sizeof d->out, "%s/out", d->dir);
 	write_config(d, yaml);
+	give_to_daemon(d->dir);
 	d->pid = fork();
 	assert_true(d->pid >= 0);
 	if (!d->pid) {

@@ -85,6 +85,7 @@ static void reader_that_does_not_read(void **state)
 	}
 	snprintf(path, sizeof path, "/tmp/weir-fifo-%d", (int)getpid());
 	assert_int_equal(mkfifo(path, 0600), 0);
+	give_to_daemon(path);
 	fd = open(path, O_RDWR | O_NONBLOCK);
 	assert_true(fd >= 0);
 	snprintf(yaml, sizeof yaml, COMMON "http: {listen: ''}\nplugins:\n  count:\n"

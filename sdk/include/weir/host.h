@@ -64,7 +64,8 @@ struct weir_host {
 	                            void (*cb)(struct weir_plugin *, int fd, int events, void *),
 	                            void *arg);
 	void (*fd_stop)(struct weir_fd *w);       /* does not close the fd; NULL is fine */
-	/* Run `work` on a pool thread, then `done` on the loop. `work` may block. */
+	/* Run `work` on a pool thread, then `done` on the loop. `work` may block,
+	 * and has none of the capabilities that the plugin declares. */
 	int (*work)(struct weir_plugin *p, void (*work)(void *arg),
 	            void (*done)(struct weir_plugin *, void *arg), void *arg);
 

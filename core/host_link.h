@@ -7,8 +7,8 @@
  * and WEIR__LINK_FDS descriptors; what waits to be written has 32 MiB at most.
  * One thread: that of the loop.
  */
-#ifndef WEIR_CORE_LINK_H
-#define WEIR_CORE_LINK_H
+#ifndef WEIR_CORE_HOST_LINK_H
+#define WEIR_CORE_HOST_LINK_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames over a unix stream: see link.h. Reading gathers a head, then its body, and
+ * Frames over a unix stream: see host_link.h. Reading gathers a head, then its body, and
  * the descriptors in the order they come; writing goes at once as far as the socket
  * takes it, the rest when it is writable. Failure: whatever is wrong with the stream
  * ends it, once, by the end callback.
  */
-#include "link.h"
+#include "host_link.h"
 #include "mem.h"
 
 #include <errno.h>
