@@ -371,11 +371,12 @@ void weir__bpf_enable(struct weir__bpf *b, bool on)
 
 #define READ(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 
-void weir__bpf_kind_counts(struct weir__bpf *b, uint32_t kind, struct weir_kind_counts *ret)
+void weir__cpus_kind_counts(const struct weir_cpu *account, uint32_t cpus, uint32_t kind,
+                            struct weir_kind_counts *ret)
 {
 	memset(ret, 0, sizeof *ret);
-	for (uint32_t cpu = 0; b->account && cpu < b->cpus; cpu++) {
-		const struct weir_kind_counts *c = &b->account[cpu].kind[kind];
+	for (uint32_t cpu = 0; cpu < cpus; cpu++) {
+		const struct weir_kind_counts *c = &account[cpu].kind[kind];
 
 		/* Fates before seen: what is counted in between is seen, not lost. */
 		ret->filtered += READ(c->filtered);
@@ -386,8 +387,13 @@ void weir__bpf_kind_counts(struct weir__bpf *b, uint32_t kind, struct weir_kind_
 		ret->map_full += READ(c->map_full);
 	}
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	for (uint32_t cpu = 0; b->account && cpu < b->cpus; cpu++)
-		ret->seen += READ(b->account[cpu].kind[kind].seen);
+	for (uint32_t cpu = 0; cpu < cpus; cpu++)
+		ret->seen += READ(account[cpu].kind[kind].seen);
+}
+
+void weir__bpf_kind_counts(struct weir__bpf *b, uint32_t kind, struct weir_kind_counts *ret)
+{
+	weir__cpus_kind_counts(b->account, b->account ? b->cpus : 0, kind, ret);
 }
 
 /* Runs the kernel skipped (recursion); needs no statistics switch. */

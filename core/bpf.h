@@ -64,7 +64,9 @@ volatile struct weir_knobs *weir__bpf_knobs(struct weir__bpf *b);
 size_t weir__bpf_rings(struct weir__bpf *b, struct weir__ring *const **ret);
 int weir__bpf_ring_fd(struct weir__bpf *b, size_t ring);
 
-/* Sum over all CPUs. */
+/* Sum over all CPUs. Any thread, any process that has the account mapped. */
+void weir__cpus_kind_counts(const struct weir_cpu *account, uint32_t cpus, uint32_t kind,
+                            struct weir_kind_counts *ret);
 void weir__bpf_kind_counts(struct weir__bpf *b, uint32_t kind, struct weir_kind_counts *ret);
 /* Bring the rows up to date (runs, missed, ns) and hand them out. */
 size_t weir__bpf_programs(struct weir__bpf *b, struct weir__bpf_program **ret);

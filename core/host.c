@@ -9,6 +9,7 @@
  * and the daemon's deadlines pass.
  */
 #include "host_priv.h"
+#include "host_remote.h"
 #include "log.h"
 #include "mem.h"
 #include "privilege.h"
@@ -275,7 +276,7 @@ static void on_main_closed(uv_handle_t *handle)
 
 	pthread_mutex_destroy(&h->lock);
 	h->magic = 0;
-	weir__free(h->account);
+	weir__free(h->own_account);
 	weir__free(h);
 }
 
@@ -294,15 +295,16 @@ static int init_loop(struct weir__host *h)
 	return 0;
 }
 
-int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
-                   const struct weir__settings *settings, struct weir__metrics_set *metrics,
-                   const struct weir__host_events *events, struct weir__host **ret)
+/* All that a handle has, wherever the plugin runs; no loop, no thread, no account. */
+static struct weir__host *new_handle(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
+                                     const struct weir__settings *settings,
+                                     struct weir__metrics_set *metrics,
+                                     const struct weir__host_events *events)
 {
 	struct weir__host *h = weir__zalloc(sizeof *h);
-	int rc;
 
 	if (!h)
-		return -ENOMEM;
+		return NULL;
 	h->magic = HOST_MAGIC;
 	h->plugin.host = &weir__host_vtable;
 	h->plugin.name = settings->name;
@@ -316,15 +318,24 @@ int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
 	h->inbox_tail = &h->inbox;
 	h->main_loop = main_loop;
 	pthread_mutex_init(&h->lock, NULL);
-	h->account = weir__zalloc(sizeof *h->account);
-	if (!h->account) {
-		weir__free(h);
-		return -ENOMEM;
-	}
 	weir__emit_setup(h);
-	rc = init_loop(h);
+	return h;
+}
+
+int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
+                   const struct weir__settings *settings, struct weir__metrics_set *metrics,
+                   const struct weir__host_events *events, struct weir__host **ret)
+{
+	struct weir__host *h = new_handle(main_loop, desc, settings, metrics, events);
+	int rc = -ENOMEM;
+
+	if (!h)
+		return rc;
+	h->account = h->own_account = weir__zalloc(sizeof *h->account);
+	if (h->account)
+		rc = init_loop(h);
 	if (rc) {
-		weir__free(h->account);
+		weir__free(h->own_account);
 		weir__free(h);
 		return rc;
 	}
@@ -340,12 +351,63 @@ int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
 	return 0;
 }
 
+int weir__host_new_process(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
+                           const struct weir__settings *settings, struct weir__metrics_set *metrics,
+                           const struct weir__host_events *events,
+                           const struct weir__process_config *config, struct weir__host **ret)
+{
+	struct weir__host *h = new_handle(main_loop, desc, settings, metrics, events);
+	int rc;
+
+	if (!h)
+		return -ENOMEM;
+	uv_async_init(main_loop, &h->main_async, on_finished);
+	h->main_async.data = h;
+	rc = weir__remote_new(h, config);
+	if (!rc)
+		*ret = h;
+	else if (h->remote)
+		weir__remote_free(h->remote);
+	else
+		weir__host_free_handle(h);
+	return rc;
+}
+
+void weir__host_share_account(struct weir__host *h, struct weir__account *shared)
+{
+	h->account = shared;
+}
+
+pid_t weir__host_pid(const struct weir__host *h)
+{
+	return h->remote ? weir__remote_pid(h->remote) : 0;
+}
+
+void weir__host_end_stats(struct weir__host *h, uint32_t route, struct weir__route_stats *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	for (size_t i = 0; h->remote && i < WEIR__MAX_ROUTES; i++)
+		if (h->account->ends[i].id == route)
+			*ret = h->account->ends[i].stats;
+}
+
+/* The end of a handle, whatever was behind it. */
+void weir__host_free_handle(struct weir__host *h)
+{
+	end_calls(h);
+	uv_close((uv_handle_t *)&h->main_async, on_main_closed);
+}
+
 void weir__host_free(struct weir__host *h)
 {
 	struct weir__frame *f, *next;
 
 	if (!h)
 		return;
+	if (h->remote) {
+		weir__remote_free(h->remote); /* and the handle, when the process has gone */
+		return;
+	}
 	pthread_mutex_lock(&h->lock);
 	h->exiting = true;
 	pthread_mutex_unlock(&h->lock);
@@ -357,14 +419,14 @@ void weir__host_free(struct weir__host *h)
 		uv_run(&h->loop, UV_RUN_DEFAULT);
 	}
 	uv_loop_close(&h->loop);
-	end_calls(h);
+	end_calls(h); /* they may still use what is freed below */
 	for (f = take_inbox(h); f; f = next) {
 		next = f->wait_next;
 		weir__route_lose(f);
 	}
 	for (size_t t = 0; t < WEIR__MAX_TOPICS; t++)
 		weir__batch_unref(h->open[t]);
-	uv_close((uv_handle_t *)&h->main_async, on_main_closed);
+	weir__host_free_handle(h);
 }
 
 uint64_t weir__host_cpu_ns(struct weir__host *h)
@@ -372,6 +434,8 @@ uint64_t weir__host_cpu_ns(struct weir__host *h)
 	struct timespec ts;
 	clockid_t clock;
 
+	if (h->remote)
+		return weir__remote_cpu_ns(h->remote);
 	if (pthread_getcpuclockid(h->thread, &clock) || clock_gettime(clock, &ts))
 		return 0;
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;

@@ -33,6 +33,9 @@ struct weir__host_events {
 	void *arg;
 	/* A plugin failed while running (tick, loop service). */
 	void (*failed)(void *arg, struct weir__host *h, int err);
+	/* Its process has ended, for whatever reason; on the main thread. `why` is a
+	 * sentence. The host is still to be freed. */
+	void (*died)(void *arg, struct weir__host *h, const char *why);
 	/* weir_host.ask(); must answer by weir__host_answer(), any thread. */
 	void (*ask)(void *arg, struct weir__host *h, const char *query, uint64_t ticket);
 };
@@ -86,6 +89,22 @@ struct weir__snapshot {
 int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
                    const struct weir__settings *settings, struct weir__metrics_set *metrics,
                    const struct weir__host_events *events, struct weir__host **ret);
+/* The same in a process of its own, which loads `path`; confined as host_remote.h says. */
+struct weir__process_config {
+	const char *path;       /* the plugin's library */
+	const char *url_dir;    /* where routes' sockets are */
+	uint64_t memory_bytes;  /* hard limit; 0: none */
+};
+int weir__host_new_process(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
+                           const struct weir__settings *settings, struct weir__metrics_set *metrics,
+                           const struct weir__host_events *events,
+                           const struct weir__process_config *config, struct weir__host **ret);
+/* Count there instead, in a process. Before start; it outlives the host. */
+void weir__host_share_account(struct weir__host *h, struct weir__account *shared);
+/* 0: it runs on a thread. */
+pid_t weir__host_pid(const struct weir__host *h);
+/* What a process counts at its end of a route; all 0: none such. */
+void weir__host_end_stats(struct weir__host *h, uint32_t route, struct weir__route_stats *ret);
 /* Run fn on the host's loop, then done (may be NULL) on the main loop. */
 int weir__host_call(struct weir__host *h, void (*fn)(struct weir__host *, void *),
                     void (*done)(struct weir__host *, void *), void *arg);

@@ -5,6 +5,7 @@
  * SDK says; `log`, `fail`, `realloc` and the clocks from any.
  */
 #include "host_priv.h"
+#include "host_remote.h"
 #include "format.h"
 #include "log.h"
 #include "mem.h"
@@ -325,8 +326,9 @@ static struct weir_series *api_series(struct weir_plugin *p, uint32_t metric, co
 
 static int api_metrics_walk(struct weir_plugin *p, weir_sample_cb cb, void *arg)
 {
-	(void)p;
-	return weir__metrics_walk(cb, arg);
+	struct weir__host *h = host_of(p);
+
+	return h->metrics_walk ? h->metrics_walk(h, cb, arg) : weir__metrics_walk(cb, arg);
 }
 
 static void api_batch_done(struct weir_plugin *p, const struct weir_batch *b, uint32_t rejected)
@@ -388,6 +390,10 @@ static int api_ask(struct weir_plugin *p, const char *query,
 
 void weir__host_answer(struct weir__host *h, uint64_t ticket, int err, const char *text, size_t len)
 {
+	if (h->remote) {
+		weir__remote_answer(h->remote, ticket, err, text, len);
+		return;
+	}
 	pthread_mutex_lock(&h->lock);
 	for (struct ask_ticket *t = h->tickets; t; t = t->next) {
 		if (t->id != ticket || t->answered)

@@ -250,6 +250,8 @@ static void kernel_counts(struct weir__host *h, uint32_t kind, struct weir_kind_
 	memset(ret, 0, sizeof *ret);
 	if (h->bpf)
 		weir__bpf_kind_counts(h->bpf, kind, ret);
+	else if (h->far_cpus)
+		weir__cpus_kind_counts(h->far_cpus, h->far_cpu_count, kind, ret);
 	ret->seen += c->seen;
 	ret->filtered += c->filtered;
 	ret->sampled += c->sampled;

@@ -91,7 +91,11 @@ struct weir__host {
 	const char *topic_static[WEIR__MAX_TOPICS]; /* the plugin's own string */
 	size_t topic_count;
 	uint8_t kind_topic[WEIR_MAX_KINDS];
-	struct weir__account *account;
+	struct weir__account *account, *own_account;
+	struct weir__remote *remote;   /* it runs in a process: this is only its handle */
+	const struct weir_cpu *far_cpus; /* then: the kernel's account, if it has one */
+	uint32_t far_cpu_count;
+	int (*metrics_walk)(struct weir__host *h, weir_sample_cb cb, void *arg); /* NULL: here */
 	struct weir__batch *open[WEIR__MAX_TOPICS];
 	uint64_t seq[WEIR__MAX_TOPICS];
 	bool dirty;                    /* some open batch has records */
@@ -132,6 +136,7 @@ static inline uint64_t host_enter(void)
 }
 void weir__host_left(struct weir__host *h, uint64_t entered);
 void weir__host_wake(struct weir__host *h);
+void weir__host_free_handle(struct weir__host *h);
 __attribute__((format(printf, 2, 3))) void weir__host_set_reason(struct weir__host *h, const char *fmt, ...);
 
 /* host_api.c */

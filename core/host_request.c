@@ -6,6 +6,7 @@
  */
 #include "host_request.h"
 #include "host_priv.h"
+#include "host_remote.h"
 
 #include <errno.h>
 #include <string.h>
@@ -51,8 +52,8 @@ static void do_detach(struct weir__host *h, struct weir__request *rq)
 		rq->rc = -ENOENT;
 }
 
-/* Between threads a route is open before anybody is asked. */
-static void do_receive(struct weir__host *h, struct weir__request *rq)
+/* Routes between threads are the supervisor's own, both ends. */
+static void not_here(struct weir__host *h, struct weir__request *rq)
 {
 	(void)h;
 	rq->rc = -ENOTSUP;
@@ -82,7 +83,8 @@ static const struct {
 #define WEIR__ROW(id, fn) [WEIR__HOST_##id] = { #id, fn }
 	WEIR__ROW(START, do_start),       WEIR__ROW(STOP, do_stop),
 	WEIR__ROW(FINI, do_fini),         WEIR__ROW(ATTACH, do_attach),
-	WEIR__ROW(DETACH, do_detach),     WEIR__ROW(RECEIVE, do_receive),
+	WEIR__ROW(DETACH, do_detach),     WEIR__ROW(RECEIVE, not_here),
+	WEIR__ROW(CLOSE, not_here),
 	WEIR__ROW(SNAPSHOT, do_snapshot), WEIR__ROW(WANTED, do_wanted),
 	WEIR__ROW(QUERY, do_query),
 #undef WEIR__ROW
@@ -115,6 +117,8 @@ static void executed(struct weir__host *h, void *arg)
 
 int weir__host_request(struct weir__host *h, struct weir__request *rq)
 {
+	if (h->remote)
+		return weir__remote_request(h->remote, rq);
 	rq->rc = -ESHUTDOWN; /* if the thread ends before it comes to this */
 	return weir__host_call(h, execute, executed, rq);
 }

@@ -17,6 +17,7 @@
 	X(ATTACH,   "a collector sends to this route from now on")                 \
 	X(DETACH,   "a collector sends nothing more to this route")                \
 	X(RECEIVE,  "an output takes from this route: for processes")              \
+	X(CLOSE,    "this end of a route is over: for processes")                  \
 	X(SNAPSHOT, "say what is to be said of it")                                \
 	X(WANTED,   "a stand-in serves these topics")                              \
 	X(QUERY,    "answer a declared query")
@@ -55,6 +56,10 @@ struct weir__request {
 			char url[128];
 			struct weir__route_config config;
 		} receive;
+		struct {
+			uint32_t id;
+			struct weir__route_stats stats; /* out */
+		} close;
 		struct {
 			bool collect;               /* let the plugin bring its metrics up to date */
 			struct weir__snapshot *snap; /* the asker's, filled in */

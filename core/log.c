@@ -328,6 +328,13 @@ int weir__log_setup(const struct weir__log_config *cfg)
 	return 0;
 }
 
+static void (*log_sink)(int level, const char *plugin, const char *message);
+
+void weir__log_divert(void (*sink)(int level, const char *plugin, const char *message))
+{
+	log_sink = sink;
+}
+
 void weir__vlog(int level, const char *plugin, const char *fmt, va_list ap)
 {
 	char message[MESSAGE_MAX_BYTES];
@@ -348,7 +355,10 @@ void weir__vlog(int level, const char *plugin, const char *fmt, va_list ap)
 	n = vsnprintf(message, sizeof message, fmt, ap);
 	if (n >= (int)sizeof message)
 		memcpy(message + sizeof message - 4, "...", 4);
-	write_line(level, plugin, n < 0 ? fmt : message, suppressed);
+	if (log_sink)
+		log_sink(level, plugin, n < 0 ? fmt : message);
+	else
+		write_line(level, plugin, n < 0 ? fmt : message, suppressed);
 	errno = saved;
 }
 

@@ -24,6 +24,8 @@ int weir__log_setup(const struct weir__log_config *cfg);
 __attribute__((format(printf, 3, 4))) void
 weir__log(int level, const char *plugin, const char *fmt, ...);
 void weir__vlog(int level, const char *plugin, const char *fmt, va_list ap);
+/* Lines go there instead of to a descriptor; for the process of a plugin. Set once. */
+void weir__log_divert(void (*sink)(int level, const char *plugin, const char *message));
 /* Say now what the rate limit has left out so far: at the end of the run. */
 void weir__log_flush(void);
 /* Lines suppressed by the rate limit (or that could not be written) since start. */

@@ -4,6 +4,7 @@
  * really been written.
  */
 #include "cli.h"
+#include "host_child.h"
 #include "protocol.h"
 
 #include <errno.h>
@@ -30,6 +31,8 @@ static int run(int argc, char **argv)
 
 static int dispatch(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "host"))
+		return weir__host_child(argc - 1, argv + 1);
 	if (argc < 2) {
 		weir__cli_overview(stderr);
 		return 2;

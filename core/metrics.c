@@ -39,6 +39,7 @@ struct weir_series {
 	uint32_t hash;
 	uint32_t refs;             /* under the set's lock */
 	_Atomic bool present;
+	bool marked;               /* not looked for since weir__metrics_mark; under the lock */
 	_Atomic uint64_t value;    /* bits of a double */
 	uint64_t *buckets;         /* HISTOGRAM, bucket_count + 1; under the lock */
 	double sum;                /* HISTOGRAM, under the lock */
@@ -309,8 +310,10 @@ static struct weir_series *find_or_make(struct row *row, const char *const *labe
 	struct weir_series *s = set->slots[hash & (set->slot_count - 1)];
 
 	for (; s; s = s->next_slot)
-		if (s->hash == hash && s->row == row && same_labels(s, labels))
+		if (s->hash == hash && s->row == row && same_labels(s, labels)) {
+			s->marked = false;
 			return s;
+		}
 	if (set->count < WEIR__MAX_SERIES)
 		s = make_series(row, hash, labels);
 	if (s)
@@ -408,6 +411,28 @@ void weir__series_free(struct weir_series *s)
 	set->count--;
 	unref_locked(s);
 	pthread_mutex_unlock(&set->lock);
+}
+
+void weir__metrics_mark(struct weir__metrics_set *set)
+{
+	pthread_mutex_lock(&set->lock);
+	for (uint32_t i = 0; i < set->row_count; i++)
+		for (struct weir_series *s = set->rows[i].first; s; s = s->next)
+			s->marked = true;
+	pthread_mutex_unlock(&set->lock);
+}
+
+void weir__metrics_sweep(struct weir__metrics_set *set)
+{
+	struct weir_series *s, *next;
+
+	/* One writer: nobody else makes or frees series of this set meanwhile. */
+	for (uint32_t i = 0; i < set->row_count; i++)
+		for (s = set->rows[i].first; s; s = next) {
+			next = s->next;
+			if (s->marked)
+				weir__series_free(s);
+		}
 }
 
 /* ---- the walk --------------------------------------------------------------- */

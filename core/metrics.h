@@ -29,6 +29,10 @@ void weir__series_add(struct weir_series *s, double value);
 void weir__series_histogram(struct weir_series *s, const uint64_t *buckets, double sum);
 void weir__series_absent(struct weir_series *s);
 void weir__series_free(struct weir_series *s);
+/* For a set that is filled from elsewhere: those not looked for between mark and sweep
+ * are freed. By the set's one writer. */
+void weir__metrics_mark(struct weir__metrics_set *set);
+void weir__metrics_sweep(struct weir__metrics_set *set);
 /* All sets; samples of one metric come together. Any thread. */
 int weir__metrics_walk(weir_sample_cb cb, void *arg);
 

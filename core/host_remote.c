@@ -1,0 +1,697 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon's handle of a host in a process: see host_remote.h.
+ *
+ * Happy path: fork and exec ourselves, send LOAD and what the supervisor asks, match
+ * answers to requests by id. Failure: the process ends, or sends what it must not
+ * (then it is killed); its last words are read, the kernel's account is given a moment
+ * to settle, `died` is called, and every request still open ends with -EPIPE. Main
+ * thread only.
+ */
+#include "host_remote.h"
+#include "confine.h"
+#include "host_link.h"
+#include "host_priv.h"
+#include "host_wire.h"
+#include "hostgroup.h"
+#include "log.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A process that was told to go and has not after this long is killed. */
+#define GO_MS 2000
+/* Programs of a dead process may run once more on another CPU while their links go:
+ * the account is taken when it stood still for this long, after ten tries at the latest. */
+#define SETTLE_MS 2
+#define SETTLE_TRIES 10
+/* What it may ask at a time, by itself: an output asks one query a second. */
+#define ASKS_MAX 64
+
+struct pending {
+	struct pending *next;
+	uint32_t id;
+	struct weir__request *rq; /* NULL: LOAD */
+};
+
+struct weir__remote {
+	struct weir__host *h;
+	pid_t pid;
+	int pidfd;
+	uv_poll_t death;
+	uv_timer_t timer;          /* settling, or the time to go */
+	unsigned handles;
+	struct weir__link *link;
+	struct pending *pending;
+	uint32_t last_id;
+	struct weir__account *shared;
+	int shared_fd;
+	size_t cpus_len;
+	struct weir__hostgroup *group;
+	bool dead, over;           /* reaped; the host lets go of it */
+	unsigned settle_tries;
+	uint64_t settled_seen;
+	char why[256];
+	char path[];
+};
+
+static struct weir__hostgroups *groups;
+
+void weir__remote_set_groups(struct weir__hostgroups *g)
+{
+	groups = g;
+}
+
+/* ---- requests ------------------------------------------------------------------- */
+
+static int send_json(struct weir__link *l, uint16_t type, uint32_t id, json_t *j, const int *fds, size_t n)
+{
+	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
+	struct weir__link_head head = { .type = type, .id = id, .fds = (uint16_t)n };
+	int rc = -ENOMEM;
+
+	json_decref(j);
+	if (text) {
+		head.len = (uint32_t)strlen(text);
+		rc = weir__link_send(l, &head, text, fds);
+	}
+	weir__free(text);
+	return rc;
+}
+
+static int send_bytes(struct weir__link *l, uint16_t type, uint32_t id, const void *body, size_t len)
+{
+	struct weir__link_head head = { .type = type, .id = id, .len = (uint32_t)len };
+
+	return weir__link_send(l, &head, body, NULL);
+}
+
+static struct weir__wire_route wire_route(const struct weir__route_config *c, const char *url, uint32_t topics)
+{
+	struct weir__wire_route w = { .id = c->id, .topics = topics, .policy = c->policy, .limit = c->limit };
+
+	snprintf(w.from, sizeof w.from, "%s", c->from);
+	snprintf(w.to, sizeof w.to, "%s", c->to);
+	snprintf(w.url, sizeof w.url, "%s", url);
+	return w;
+}
+
+static int send_receive(struct weir__remote *r, uint32_t id, const struct weir__request *rq)
+{
+	struct weir__wire_route w = wire_route(&rq->receive.config, rq->receive.url, 0);
+	json_t *j = weir__desc_encode(rq->receive.from);
+	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL, *body = NULL;
+	size_t len = text ? strlen(text) : 0;
+	int rc = -ENOMEM;
+
+	if (text && (body = weir__alloc(sizeof w + len))) {
+		memcpy(body, &w, sizeof w);
+		memcpy(body + sizeof w, text, len);
+		rc = send_bytes(r->link, WEIR__WIRE_REQUEST + WEIR__HOST_RECEIVE, id, body, sizeof w + len);
+	}
+	weir__free(body);
+	weir__free(text);
+	json_decref(j);
+	return rc;
+}
+
+static json_t *query_json(const struct weir__request *rq)
+{
+	json_t *words = json_array();
+
+	for (size_t i = 0; i < rq->query.count; i++)
+		json_array_append_new(words, json_string_nocheck(rq->query.words[i]));
+	return json_pack("{s:s, s:o}", "name", rq->query.row->name, "words", words);
+}
+
+static int send_start(struct weir__remote *r, uint32_t id, const struct weir__request *rq)
+{
+	json_t *j = weir__settings_encode(r->h->settings);
+
+	if (j)
+		json_object_set_new(j, "wanted", json_integer(rq->start.wanted));
+	return send_json(r->link, WEIR__WIRE_REQUEST + WEIR__HOST_START, id, j, &r->shared_fd, 1);
+}
+
+static int send_request(struct weir__remote *r, uint32_t id, const struct weir__request *rq)
+{
+	uint16_t type = (uint16_t)(WEIR__WIRE_REQUEST + rq->type);
+	struct weir__wire_route w;
+	uint8_t collect;
+
+	switch (rq->type) {
+	case WEIR__HOST_START:
+		return send_start(r, id, rq);
+	case WEIR__HOST_ATTACH:
+		w = wire_route(&rq->attach.config, rq->attach.url, rq->attach.topics);
+		return send_bytes(r->link, type, id, &w, sizeof w);
+	case WEIR__HOST_RECEIVE:
+		return send_receive(r, id, rq);
+	case WEIR__HOST_DETACH:
+		return send_bytes(r->link, type, id, &rq->detach.id, sizeof rq->detach.id);
+	case WEIR__HOST_CLOSE:
+		return send_bytes(r->link, type, id, &rq->close.id, sizeof rq->close.id);
+	case WEIR__HOST_SNAPSHOT:
+		collect = rq->snapshot.collect;
+		return send_bytes(r->link, type, id, &collect, sizeof collect);
+	case WEIR__HOST_WANTED:
+		return send_bytes(r->link, type, id, &rq->wanted.wanted, sizeof rq->wanted.wanted);
+	case WEIR__HOST_QUERY:
+		return send_json(r->link, type, id, query_json(rq), NULL, 0);
+	default: /* STOP, FINI */
+		return send_bytes(r->link, type, id, NULL, 0);
+	}
+}
+
+static int push(struct weir__remote *r, struct weir__request *rq, uint32_t *ret_id)
+{
+	struct pending *p = weir__zalloc(sizeof *p);
+
+	if (!p)
+		return -ENOMEM;
+	p->id = *ret_id = ++r->last_id;
+	p->rq = rq;
+	p->next = r->pending;
+	r->pending = p;
+	return 0;
+}
+
+static struct pending *pull(struct weir__remote *r, uint32_t id)
+{
+	for (struct pending **at = &r->pending; *at; at = &(*at)->next)
+		if ((*at)->id == id) {
+			struct pending *p = *at;
+
+			*at = p->next;
+			return p;
+		}
+	return NULL;
+}
+
+int weir__remote_request(struct weir__remote *r, struct weir__request *rq)
+{
+	uint32_t id;
+	int rc = push(r, rq, &id);
+
+	if (rc)
+		return rc;
+	rq->rc = -EPIPE;
+	rc = send_request(r, id, rq);
+	/* Of one that is dying the end is told to all who wait. */
+	if (rc && rc != -EPIPE && rc != -ECONNRESET) {
+		weir__free(pull(r, id));
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void weir__remote_answer(struct weir__remote *r, uint64_t ticket, int err, const char *text, size_t len)
+{
+	struct weir__link_head head = { .type = WEIR__WIRE_ANSWER, .id = (uint32_t)ticket, .rc = err,
+		.len = text && len < WEIR__LINK_BODY_MAX ? (uint32_t)len : 0 };
+
+	weir__link_send(r->link, &head, text, NULL);
+}
+
+/* ---- answers ---------------------------------------------------------------------- */
+
+static void end_text(char *text, size_t size)
+{
+	text[size - 1] = 0;
+}
+
+/* Map what the kernel counts for it, to be read also when it has died. */
+static void map_cpus(struct weir__remote *r, uint32_t cpus, int fd)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t len = (cpus * sizeof(struct weir_cpu) + page - 1) & ~(page - 1);
+	void *at;
+
+	if (fd < 0 || !cpus || cpus != weir__possible_cpus())
+		return;
+	at = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		return;
+	r->h->far_cpus = at;
+	r->h->far_cpu_count = cpus;
+	r->cpus_len = len;
+}
+
+static bool took_start(struct weir__remote *r, struct weir__request *rq, const char *body, size_t len,
+                       const int *fds, size_t fd_count)
+{
+	struct weir__wire_started s;
+	struct weir__host *h = r->h;
+
+	(void)rq;
+	if (len != sizeof s)
+		return false;
+	memcpy(&s, body, sizeof s);
+	end_text(s.reason, sizeof s.reason);
+	h->source = s.source >= 0 && (uint32_t)s.source < h->desc->sources.count ? s.source : -1;
+	snprintf(h->reason, sizeof h->reason, "%s", s.reason);
+	for (size_t i = 0; i < 8; i++) {
+		end_text(s.source_reasons[i], sizeof s.source_reasons[i]);
+		snprintf(h->source_reasons[i], sizeof h->source_reasons[i], "%s", s.source_reasons[i]);
+	}
+	if (fd_count)
+		map_cpus(r, s.cpus, fds[0]);
+	h->started = !rq->rc;
+	return true;
+}
+
+static bool took_stop(struct weir__remote *r, struct weir__request *rq, const char *body, size_t len)
+{
+	(void)r;
+	if (len % sizeof rq->stop.items[0] || len > sizeof rq->stop.items)
+		return false;
+	memcpy(rq->stop.items, body, len);
+	rq->stop.count = len / sizeof rq->stop.items[0];
+	return true;
+}
+
+/* Bounds and ends; rows of the descriptor we know. */
+static bool check_snapshot(struct weir__remote *r, struct weir__snapshot *s)
+{
+	const struct weir_source *src = r->h->source < 0 ? NULL
+		: weir_table_row(&r->h->desc->sources, (uint32_t)r->h->source);
+
+	if (s->topic_count > WEIR__MAX_TOPICS || s->program_count > WEIR_MAX_PROGRAMS ||
+	    s->map_count > sizeof s->maps / sizeof s->maps[0] || s->route_count > WEIR__MAX_ROUTES)
+		return false;
+	for (size_t i = 0; i < s->program_count; i++) {
+		struct weir__bpf_program *p = &s->programs[i];
+
+		p->row = src ? weir_table_row(&src->programs, (uint32_t)i) : NULL;
+		if (!p->row)
+			return false;
+		end_text(p->variant, sizeof p->variant);
+		end_text(p->error, sizeof p->error);
+	}
+	for (size_t i = 0; i < s->map_count; i++)
+		end_text(s->maps[i].name, sizeof s->maps[i].name);
+	end_text(s->source, sizeof s->source);
+	end_text(s->quality, sizeof s->quality);
+	return true;
+}
+
+static bool took_snapshot(struct weir__remote *r, struct weir__request *rq, const char *body, size_t len)
+{
+	json_t *samples;
+
+	if (len < sizeof *rq->snapshot.snap)
+		return false;
+	memcpy(rq->snapshot.snap, body, sizeof *rq->snapshot.snap);
+	if (!check_snapshot(r, rq->snapshot.snap))
+		return false;
+	if (len == sizeof *rq->snapshot.snap || !r->h->metrics)
+		return true;
+	samples = json_loadb(body + sizeof *rq->snapshot.snap, len - sizeof *rq->snapshot.snap, 0, NULL);
+	if (samples)
+		weir__samples_apply(samples, r->h->metrics, &r->h->desc->metrics);
+	json_decref(samples);
+	return true;
+}
+
+static bool took_query(struct weir__request *rq, const char *body, size_t len)
+{
+	rq->query.answer.err = rq->rc;
+	rq->query.answer.text = weir__strndup(body, len);
+	rq->query.answer.len = rq->query.answer.text ? len : 0;
+	if (!rq->query.answer.text)
+		rq->query.answer.err = -ENOMEM;
+	return true;
+}
+
+static bool took(struct weir__remote *r, struct weir__request *rq, const char *body, size_t len,
+                 const int *fds, size_t fd_count)
+{
+	switch (rq->type) {
+	case WEIR__HOST_START:
+		return took_start(r, rq, body, len, fds, fd_count);
+	case WEIR__HOST_STOP:
+		return took_stop(r, rq, body, len);
+	case WEIR__HOST_DETACH:
+		if (len != sizeof rq->detach.item)
+			return false;
+		memcpy(&rq->detach.item, body, len);
+		return true;
+	case WEIR__HOST_CLOSE:
+		if (len != sizeof rq->close.stats)
+			return false;
+		memcpy(&rq->close.stats, body, len);
+		return true;
+	case WEIR__HOST_SNAPSHOT:
+		return took_snapshot(r, rq, body, len);
+	case WEIR__HOST_QUERY:
+		return took_query(rq, body, len);
+	default:
+		return len == 0;
+	}
+}
+
+static void kill_it(struct weir__remote *r, const char *why)
+{
+	if (!r->why[0])
+		snprintf(r->why, sizeof r->why, "%s", why);
+	if (!r->dead)
+		syscall(SYS_pidfd_send_signal, r->pidfd, SIGKILL, NULL, 0);
+}
+
+static void on_answer(struct weir__remote *r, const struct weir__link_head *head, const char *body,
+                      const int *fds)
+{
+	struct pending *p = pull(r, head->id);
+	struct weir__request *rq = p ? p->rq : NULL;
+
+	if (p && !rq && head->type == WEIR__WIRE_LOAD) {
+		weir__free(p);
+		if (head->rc) /* it goes by itself; that is what was wrong */
+			snprintf(r->why, sizeof r->why, "%.200s", body);
+		return;
+	}
+	if (!rq || head->type != WEIR__WIRE_REQUEST + rq->type) {
+		weir__free(p);
+		if (rq)
+			rq->done(r->h, rq);
+		kill_it(r, "its process answered what nobody had asked");
+		return;
+	}
+	weir__free(p);
+	rq->rc = head->rc < 0 ? head->rc : 0;
+	if (!took(r, rq, body, head->len, fds, head->fds)) {
+		rq->rc = -EPROTO;
+		kill_it(r, "its process sent a malformed answer");
+	}
+	rq->done(r->h, rq);
+}
+
+static void on_frame(void *arg, const struct weir__link_head *head, const char *body, int *fds)
+{
+	struct weir__remote *r = arg;
+
+	switch (head->type) {
+	case WEIR__WIRE_LOG:
+		weir__log(head->rc, r->h->plugin.name, "%s", body);
+		return;
+	case WEIR__WIRE_FAILED:
+		weir__host_set_reason(r->h, "%.400s", body);
+		r->h->events.failed(r->h->events.arg, r->h, head->rc < 0 ? head->rc : -EIO);
+		return;
+	case WEIR__WIRE_ASK:
+		r->h->events.ask(r->h->events.arg, r->h, body, head->id);
+		return;
+	case WEIR__WIRE_METRICS:
+		send_json(r->link, WEIR__WIRE_METRICS_ARE, head->id, weir__samples_encode(), NULL, 0);
+		return;
+	default:
+		on_answer(r, head, body, fds);
+	}
+}
+
+/* ---- the end ------------------------------------------------------------------------- */
+
+static void free_remote(uv_handle_t *handle)
+{
+	struct weir__remote *r = handle->data;
+	struct weir__host *h = r->h;
+
+	if (--r->handles)
+		return;
+	close(r->pidfd);
+	if (r->shared_fd >= 0)
+		close(r->shared_fd);
+	munmap(r->shared, sizeof *r->shared);
+	if (h->far_cpus)
+		munmap((void *)(uintptr_t)h->far_cpus, r->cpus_len);
+	weir__hostgroup_free(r->group);
+	weir__free(r);
+	h->account = NULL;
+	weir__host_free_handle(h);
+}
+
+/* Gone, and nobody wants it any more. */
+static void finish(struct weir__remote *r)
+{
+	if (!r->dead || !r->over)
+		return;
+	weir__link_close(r->link);
+	r->link = NULL;
+	uv_close((uv_handle_t *)&r->death, free_remote);
+	uv_close((uv_handle_t *)&r->timer, free_remote);
+}
+
+static void end_requests(struct weir__remote *r)
+{
+	struct pending *p;
+
+	while ((p = r->pending)) {
+		r->pending = p->next;
+		if (p->rq) {
+			p->rq->rc = -EPIPE;
+			p->rq->done(r->h, p->rq);
+		}
+		weir__free(p);
+	}
+}
+
+static uint64_t kernel_seen(const struct weir__host *h)
+{
+	struct weir_kind_counts c;
+	uint64_t seen = 0;
+
+	for (uint32_t k = 0; h->far_cpus && k < WEIR_MAX_KINDS; k++) {
+		weir__cpus_kind_counts(h->far_cpus, h->far_cpu_count, k, &c);
+		seen += c.seen;
+	}
+	return seen;
+}
+
+static void on_settle(uv_timer_t *timer)
+{
+	struct weir__remote *r = timer->data;
+	uint64_t seen = kernel_seen(r->h);
+
+	if (seen != r->settled_seen && r->settle_tries++ < SETTLE_TRIES) {
+		r->settled_seen = seen;
+		uv_timer_start(timer, on_settle, SETTLE_MS, 0);
+		return;
+	}
+	if (!r->over)
+		r->h->events.died(r->h->events.arg, r->h, r->why);
+	end_requests(r);
+	finish(r);
+}
+
+static void describe_death(struct weir__remote *r, const siginfo_t *info)
+{
+	if (r->why[0])
+		return; /* known better */
+	if (info->si_code == CLD_EXITED)
+		snprintf(r->why, sizeof r->why, "its process %d ended with status %d", (int)r->pid, info->si_status);
+	else
+		snprintf(r->why, sizeof r->why, "its process %d was killed by signal %d (%s)%s", (int)r->pid,
+		         info->si_status, strsignal(info->si_status),
+		         info->si_status == SIGSYS ? ": it made a system call that plugins may not" : "");
+}
+
+static void on_death(uv_poll_t *poll, int status, int events)
+{
+	struct weir__remote *r = poll->data;
+	siginfo_t info = { 0 };
+
+	(void)status, (void)events;
+	if (waitid(P_PIDFD, (id_t)r->pidfd, &info, WEXITED | WNOHANG) || !info.si_pid)
+		return;
+	uv_poll_stop(poll);
+	r->dead = true;
+	describe_death(r, &info);
+	weir__link_drain(r->link);
+	r->settled_seen = kernel_seen(r->h);
+	uv_timer_start(&r->timer, on_settle, r->h->far_cpus ? SETTLE_MS : 0, 0);
+}
+
+/* The link's end comes just before the process's, or it has closed it: then it goes. */
+static void on_link_end(void *arg, int err)
+{
+	struct weir__remote *r = arg;
+
+	if (!r->dead && err != -EPIPE && err != -ECONNRESET)
+		kill_it(r, "its process sent a malformed message");
+	else if (!r->dead && !uv_is_active((uv_handle_t *)&r->timer))
+		kill_it(r, ""); /* it cannot be asked any more */
+}
+
+static void on_time_to_go(uv_timer_t *timer)
+{
+	kill_it(timer->data, "it did not go when it was told to");
+}
+
+void weir__remote_free(struct weir__remote *r)
+{
+	r->over = true;
+	if (!r->dead) {
+		uv_timer_start(&r->timer, on_time_to_go, GO_MS, 0);
+		weir__link_close(r->link); /* that is the word */
+		r->link = NULL;
+	}
+	finish(r);
+}
+
+uint64_t weir__remote_cpu_ns(struct weir__remote *r)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (r->dead || clock_getcpuclockid(r->pid, &clock) || clock_gettime(clock, &ts))
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+pid_t weir__remote_pid(const struct weir__remote *r)
+{
+	return r->pid;
+}
+
+/* ---- the start ------------------------------------------------------------------------ */
+
+/* A process of ours with `link` as its descriptor 3. */
+static pid_t spawn(const struct weir__confine *confine, struct weir__hostgroup *group, int link,
+                   const char *name)
+{
+	char *argv[] = { (char[]){ "weir" }, (char[]){ "host" }, (char *)(uintptr_t)name, NULL };
+	struct weir__confine c = *confine;
+	int fd = WEIR__CHILD_LINK_FD;
+	pid_t pid;
+
+	c.parent = getpid();
+	c.keep = &fd;
+	c.keep_count = 1;
+	pid = fork();
+	if (pid)
+		return pid < 0 ? -errno : pid;
+	if (link == fd ? fcntl(link, F_SETFD, 0) < 0 : dup2(link, fd) < 0)
+		_exit(126);
+	if (group)
+		weir__hostgroup_enter(group, 0);
+	if (weir__confine_exec(&c))
+		_exit(126);
+	execv("/proc/self/exe", argv);
+	_exit(127);
+}
+
+/* Both ends of the control channel, and the process at the other. */
+int weir__remote_spawn(const struct weir__confine *confine, struct weir__hostgroup *group, const char *name,
+                       pid_t *ret_pid, int *ret_pidfd, int *ret_link)
+{
+	int pair[2], rc;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
+		return -errno;
+	pid = spawn(confine, group, pair[1], name);
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		return pid;
+	}
+	*ret_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (*ret_pidfd < 0) {
+		rc = -errno;
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		close(pair[0]);
+		return rc;
+	}
+	fcntl(*ret_pidfd, F_SETFD, FD_CLOEXEC);
+	*ret_pid = pid;
+	*ret_link = pair[0];
+	return 0;
+}
+
+/* The account both sides see; sealed, so that the process cannot take it away. */
+static int make_shared(struct weir__remote *r)
+{
+	int fd = memfd_create("weir-account", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, sizeof *r->shared) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+		close(fd);
+		return -errno;
+	}
+	r->shared = mmap(NULL, sizeof *r->shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (r->shared == MAP_FAILED) {
+		close(fd);
+		return -errno;
+	}
+	r->shared_fd = fd;
+	return 0;
+}
+
+static int load(struct weir__remote *r)
+{
+	uint32_t id;
+	int rc = push(r, NULL, &id);
+
+	return rc ? rc : send_json(r->link, WEIR__WIRE_LOAD, id,
+	                           json_pack("{s:s, s:s}", "path", r->path, "name", r->h->desc->name), NULL, 0);
+}
+
+static void make_group(struct weir__remote *r, const struct weir__process_config *config)
+{
+	struct weir__hostgroup_limits limits = { .memory_bytes = config->memory_bytes };
+
+	/* Without one the other limits hold: that is said once, where groups are made. */
+	if (groups && weir__hostgroup_new(groups, r->h->plugin.name, &limits, &r->group))
+		r->group = NULL;
+}
+
+int weir__remote_new(struct weir__host *h, const struct weir__process_config *config)
+{
+	struct weir__remote *r = weir__zalloc(sizeof *r + strlen(config->path) + 1);
+	struct weir__confine confine = { .needs = h->desc->needs, .memory_bytes = config->memory_bytes,
+		.mapped_bytes = 2 * h->settings->common.ring_bytes };
+	int link, rc = r ? 0 : -ENOMEM;
+
+	if (rc)
+		return rc;
+	r->h = h;
+	strcpy(r->path, config->path);
+	rc = make_shared(r);
+	if (rc) {
+		weir__free(r);
+		return rc;
+	}
+	make_group(r, config);
+	rc = weir__remote_spawn(&confine, r->group, h->plugin.name, &r->pid, &r->pidfd, &link);
+	if (rc) {
+		weir__hostgroup_free(r->group);
+		munmap(r->shared, sizeof *r->shared);
+		close(r->shared_fd);
+		weir__free(r);
+		return rc;
+	}
+	r->handles = 2;
+	uv_timer_init(h->main_loop, &r->timer);
+	uv_poll_init(h->main_loop, &r->death, r->pidfd);
+	r->timer.data = r->death.data = r;
+	uv_poll_start(&r->death, UV_READABLE, on_death);
+	h->remote = r;
+	h->account = r->shared;
+	rc = weir__link_open(h->main_loop, link, on_frame, on_link_end, r, &r->link);
+	if (!rc)
+		rc = load(r);
+	return rc; /* from here on weir__remote_free ends it */
+}
