@@ -110,12 +110,13 @@ int weir__group_remove(int parent, const char *name, unsigned patience_ms)
 
 	if (dir < 0)
 		return errno == ENOENT ? 0 : -errno;
-	weir__group_kill(dir, patience_ms);
-	close(dir);
+	/* Killed each time: one may be on its way in still. */
 	for (unsigned i = 0; rc == -EBUSY && i <= patience_ms; i++) {
+		weir__group_kill(dir, 0);
 		rc = unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
 		if (rc == -EBUSY)
 			nap();
 	}
+	close(dir);
 	return rc;
 }
