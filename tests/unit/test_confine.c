@@ -110,7 +110,7 @@ static void exactly(void **state)
 {
 	struct weir__confine c = { .needs = CAPS, .memory_bytes = 64 << 20, .open_files = 128 };
 	uint64_t want = geteuid() ? 0 : CAPS;
-	int keep[2], kept0, kept1, stray0, stray1;
+	int keep[2], kept0, kept1, stray0, stray1 = -1;
 	char text[4096], line[64];
 	sigset_t block;
 
