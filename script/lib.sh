@@ -21,7 +21,7 @@ packages_build="cmake ninja-build make gcc libc6-dev linux-libc-dev pkg-config c
 	libbpf-dev libelf-dev zlib1g-dev libuv1-dev libyaml-dev libnng-dev
 	libmicrohttpd-dev libjansson-dev libseccomp-dev"
 packages_test="$packages_build libcmocka-dev libclang-rt-14-dev clang-format
-	binutils curl jq openssl libbpf-tools"
+	binutils curl jq openssl libbpf-tools systemd"
 packages_bench="$packages_build bpftrace"
 packages_kernels="$packages_build qemu-system-x86 busybox-static cpio kmod xz-utils
 	e2fsprogs jq"
