@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* desc->name: [a-z][a-z0-9-]*, at most 31 characters */
 #define NAME_LEN_MAX 31
@@ -304,6 +305,9 @@ void weir__settings_free(struct weir__settings *s)
 	if (s->values)
 		weir__options_free(&s->desc->options, s->values);
 	weir__free(s->values);
+	if (s->library)
+		close(s->library_fd);
+	weir__free(s->library);
 	weir__free(s->name);
 	weir__free(s);
 }

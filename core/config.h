@@ -45,6 +45,7 @@ extern const struct weir_table weir__daemon_options;
 struct weir__common_config {
 	bool enabled;                /* enabled: true */
 	const char *path;            /* path: of the .so; "" looks in plugin_dirs */
+	uint32_t isolation;          /* isolation: auto thread process */
 	/* collectors */
 	struct weir_strings sources; /* sources: which, in which order; [] all */
 	uint64_t ring_bytes;         /* ring: 512KiB, all rings together */
@@ -56,6 +57,7 @@ struct weir__common_config {
 	uint64_t queue_bytes;        /* queue: 4MiB, per route */
 	uint32_t on_full;            /* on_full: drop_newest drop_oldest block */
 };
+enum { WEIR__ISOLATION_AUTO, WEIR__ISOLATION_THREAD, WEIR__ISOLATION_PROCESS };
 enum { WEIR__LATENCY_LOW, WEIR__LATENCY_BALANCED, WEIR__LATENCY_ECONOMY };
 enum { WEIR__FALLBACK_AUTO, WEIR__FALLBACK_ALWAYS };
 enum { WEIR__DROP_NEWEST, WEIR__DROP_OLDEST, WEIR__BLOCK };
@@ -67,6 +69,8 @@ struct weir__settings {
 	struct weir__common_config common;
 	const struct weir_plugin_desc *desc;
 	void *values;                      /* desc->state_size bytes, options filled in */
+	char *library;                     /* the file, if it gets a process of its own; else NULL */
+	int library_fd;                    /* then: open, and checked */
 };
 
 struct weir__config;

@@ -67,6 +67,8 @@ static const struct weir_option common_options[] = {
 	WEIR_OPTION_STRING(COMMON, path, "path", "",
 	                   "The plugin's library; empty is NAME.so in plugin_dirs",
 	                   .flags = WEIR_OPTION_PATH),
+	WEIR_OPTION_ENUM(COMMON, isolation, "isolation", "auto thread process", "auto",
+	                 "Where the plugin runs: a thread of the daemon, or a process that can crash alone; auto is a thread for those that come with Weir"),
 	WEIR_OPTION_LIST(COMMON, sources, "sources", "",
 	                 "Which of the collector's sources to try, in this order; none means all, best first",
 	                 FOR_COLLECTORS),

@@ -9,6 +9,9 @@
  */
 #include "daemon.h"
 #include "daemon_privilege.h"
+#include "bus.h"
+#include "host_remote.h"
+#include "hostgroup.h"
 #include "log.h"
 #include "mem.h"
 
@@ -178,6 +181,20 @@ static void check_state_dir(const char *dir)
 		          "over a restart", dir, strerror(errno));
 }
 
+/* Where plugins' processes meet, and what holds them in. */
+static void start_processes(struct weir__daemon *d, const struct weir__identity *id)
+{
+	char why[300] = "";
+	int rc = weir__hostgroups_new(id->uid, id->gid, &d->groups, why, sizeof why);
+
+	if (rc)
+		weir__log(WEIR_INFO, NULL, "no cgroups for plugins' processes: %s; their other limits hold", why);
+	else if (*why)
+		weir__log(WEIR_INFO, NULL, "cgroups for plugins' processes: %s", why);
+	weir__remote_set_groups(d->groups);
+	weir__bus_setup(weir__config_daemon(d->config)->control_socket);
+}
+
 /* As early as this process has code of ours: its age in /proc would begin at the
  * fork, before whatever the shell that became us has done. */
 static uint64_t started_ns;
@@ -271,6 +288,7 @@ int weir__daemon_run(struct weir__setup *setup, size_t warnings)
 		return 1;
 	start_control(d);
 	start_http(d);
+	start_processes(d, &id);
 	if (weir__daemon_drop(d, setup, &id))
 		return give_up(d);
 	check_state_dir(weir__config_daemon(d->config)->state_dir);
@@ -278,6 +296,8 @@ int weir__daemon_run(struct weir__setup *setup, size_t warnings)
 	weir__notify_feed(&d->notify, &d->loop);
 	uv_timer_start(&d->ready_timer, on_ready_poll, 0, READY_POLL_MS);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
+	weir__bus_end();
+	weir__hostgroups_free(d->groups);
 	weir__metrics_set_free(d->self);
 	uv_loop_close(&d->loop);
 	rc = d->clean && d->balanced ? 0 : 1;

@@ -19,6 +19,7 @@ struct weir__daemon {
 	struct weir__http *http;
 	struct weir__control *control;
 	struct weir__metrics_set *self;
+	struct weir__hostgroups *groups;
 	uv_signal_t sigterm, sigint, sighup;
 	uv_timer_t ready_timer;
 	struct weir__notify notify;

@@ -242,12 +242,13 @@ static bool decode_text(struct weir__desc_copy *c, const json_t *v, char *at)
 
 static bool decode_doubles(struct weir__desc_copy *c, const json_t *a, char *at)
 {
-	double *v = keep(c, json_array_size(a) * sizeof *v);
+	size_t n = json_array_size(a);
+	double *v = n ? keep(c, n * sizeof *v) : NULL;
 
 	for (size_t i = 0; v && i < json_array_size(a); i++)
 		v[i] = json_number_value(json_array_get(a, i));
 	memcpy(at, &v, sizeof v);
-	return v;
+	return v || !n;
 }
 
 static bool decode_column(struct weir__desc_copy *c, const struct column *col, const json_t *v, char *row)

@@ -322,15 +322,24 @@ static struct weir__host *new_handle(uv_loop_t *main_loop, const struct weir_plu
 	return h;
 }
 
-int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
-                   const struct weir__settings *settings, struct weir__metrics_set *metrics,
-                   const struct weir__host_events *events, struct weir__host **ret)
+static int start_process(struct weir__host *h)
 {
-	struct weir__host *h = new_handle(main_loop, desc, settings, metrics, events);
+	int rc;
+
+	uv_async_init(h->main_loop, &h->main_async, on_finished);
+	h->main_async.data = h;
+	rc = weir__remote_new(h);
+	if (rc && h->remote)
+		weir__remote_free(h->remote);
+	else if (rc)
+		weir__host_free_handle(h);
+	return rc;
+}
+
+static int start_thread(struct weir__host *h)
+{
 	int rc = -ENOMEM;
 
-	if (!h)
-		return rc;
 	h->account = h->own_account = weir__zalloc(sizeof *h->account);
 	if (h->account)
 		rc = init_loop(h);
@@ -339,37 +348,28 @@ int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
 		weir__free(h);
 		return rc;
 	}
-	uv_async_init(main_loop, &h->main_async, on_finished);
+	uv_async_init(h->main_loop, &h->main_async, on_finished);
 	h->main_async.data = h;
 	rc = -pthread_create(&h->thread, NULL, thread_main, h);
 	if (rc) {
 		h->thread = 0;
 		weir__host_free(h);
-		return rc;
 	}
-	*ret = h;
-	return 0;
+	return rc;
 }
 
-int weir__host_new_process(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
-                           const struct weir__settings *settings, struct weir__metrics_set *metrics,
-                           const struct weir__host_events *events,
-                           const struct weir__process_config *config, struct weir__host **ret)
+int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
+                   const struct weir__settings *settings, struct weir__metrics_set *metrics,
+                   const struct weir__host_events *events, struct weir__host **ret)
 {
 	struct weir__host *h = new_handle(main_loop, desc, settings, metrics, events);
 	int rc;
 
 	if (!h)
 		return -ENOMEM;
-	uv_async_init(main_loop, &h->main_async, on_finished);
-	h->main_async.data = h;
-	rc = weir__remote_new(h, config);
+	rc = settings->library ? start_process(h) : start_thread(h);
 	if (!rc)
 		*ret = h;
-	else if (h->remote)
-		weir__remote_free(h->remote);
-	else
-		weir__host_free_handle(h);
 	return rc;
 }
 

@@ -43,6 +43,7 @@ struct weir__host_events {
 /* One route as it was let go. */
 struct weir__detached {
 	uint32_t id;
+	uint64_t sent;                   /* records it was handed since attach */
 	struct weir__ledger ledger;      /* the source side since attach */
 };
 
@@ -85,20 +86,11 @@ struct weir__snapshot {
 
 /* ---- life; main thread ------------------------------------------------------- */
 
-/* desc and settings must outlive the host. Starts the thread; no plugin code yet. */
+/* desc and settings must outlive the host. Starts the thread, or the process if the
+ * settings name a library for one; no code of the plugin is run yet. */
 int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
                    const struct weir__settings *settings, struct weir__metrics_set *metrics,
                    const struct weir__host_events *events, struct weir__host **ret);
-/* The same in a process of its own, which loads `path`; confined as host_remote.h says. */
-struct weir__process_config {
-	const char *path;       /* the plugin's library */
-	const char *url_dir;    /* where routes' sockets are */
-	uint64_t memory_bytes;  /* hard limit; 0: none */
-};
-int weir__host_new_process(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
-                           const struct weir__settings *settings, struct weir__metrics_set *metrics,
-                           const struct weir__host_events *events,
-                           const struct weir__process_config *config, struct weir__host **ret);
 /* Count there instead, in a process. Before start; it outlives the host. */
 void weir__host_share_account(struct weir__host *h, struct weir__account *shared);
 /* 0: it runs on a thread. */

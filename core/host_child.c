@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,6 +48,7 @@ struct child_call {
 /* One end of a route. */
 struct child_end {
 	uint32_t id;
+	bool closed; /* but the plugin has frames of it */
 	struct weir__route *route;
 	struct weir__desc_copy *from; /* RECEIVE */
 	struct weir__end_account *account;
@@ -235,7 +237,7 @@ static int walk_all(struct weir__host *h, weir_sample_cb cb, void *arg)
 
 /* ---- load, start ------------------------------------------------------------------------- */
 
-static void do_load(const struct weir__link_head *head, const char *body)
+static void do_load(const struct weir__link_head *head, const char *body, const int *fds)
 {
 	json_t *j = json_loads(body, 0, NULL), *desc;
 	const char *path = json_string_value(json_object_get(j, "path"));
@@ -243,8 +245,8 @@ static void do_load(const struct weir__link_head *head, const char *body)
 	char why[512] = "the daemon did not say what to load", *text;
 	int refusal, rc = -EINVAL;
 
-	if (path && !child.loaded)
-		rc = weir__load(path, name && *name ? name : NULL, &child.loaded, &refusal, why, sizeof why);
+	if (path && !child.loaded && head->fds)
+		rc = weir__load_fd(fds[0], path, name && *name ? name : NULL, &child.loaded, &refusal, why, sizeof why);
 	if (!rc) {
 		rc = weir__confine_seal(child.loaded->desc.needs);
 		if (rc == -EOPNOTSUPP)
@@ -390,9 +392,32 @@ static void done(struct weir__host *h, struct weir__request *rq)
 static struct child_end *end_of(uint32_t id)
 {
 	for (size_t i = 0; i < WEIR__MAX_ROUTES; i++)
-		if (child.ends[i].id == id)
+		if (child.ends[i].id == id && !child.ends[i].closed)
 			return &child.ends[i];
 	return NULL;
+}
+
+static void free_end(struct child_end *e)
+{
+	weir__route_free(e->route);
+	weir__desc_copy_free(e->from);
+	if (e->account)
+		e->account->id = 0;
+	memset(e, 0, sizeof *e);
+}
+
+/* Ends that were kept for their frames' sake, and have none any more. */
+static void forget_closed(void)
+{
+	struct weir__route_stats st;
+
+	for (size_t i = 0; i < WEIR__MAX_ROUTES; i++) {
+		if (!child.ends[i].closed)
+			continue;
+		weir__route_stats(child.ends[i].route, &st);
+		if (!st.queued)
+			free_end(&child.ends[i]);
+	}
 }
 
 /* A route object whose counters the daemon sees. */
@@ -400,9 +425,11 @@ static int new_end(const struct weir__wire_route *w, struct child_end **ret)
 {
 	struct weir__route_config cfg = { .id = w->id, .from = w->from, .to = w->to,
 		.limit = w->limit, .policy = w->policy };
-	struct child_end *e = end_of(0);
+	struct child_end *e;
 	int rc;
 
+	forget_closed();
+	e = end_of(0);
 	if (!e || !w->id || !child.account)
 		return -ENOSPC;
 	rc = weir__route_new(&cfg, &e->route);
@@ -414,15 +441,6 @@ static int new_end(const struct weir__wire_route *w, struct child_end **ret)
 	e->account->id = e->id = w->id;
 	*ret = e;
 	return 0;
-}
-
-static void free_end(struct child_end *e)
-{
-	weir__route_free(e->route);
-	weir__desc_copy_free(e->from);
-	if (e->account)
-		e->account->id = 0;
-	memset(e, 0, sizeof *e);
 }
 
 static bool wire_route(const char *body, size_t len, struct weir__wire_route *w)
@@ -482,7 +500,8 @@ static void do_close(struct child_call *c, uint32_t id)
 	if (e) {
 		weir__route_close(e->route);
 		weir__route_stats(e->route, &c->rq.close.stats);
-		if (!e->from || !c->rq.close.stats.queued)
+		e->closed = e->from && c->rq.close.stats.queued;
+		if (!e->closed)
 			free_end(e);
 	}
 	reply(WEIR__WIRE_REQUEST + WEIR__HOST_CLOSE, c->id, e ? 0 : -ENOENT, &c->rq.close.stats,
@@ -603,7 +622,7 @@ static void on_frame(void *arg, const struct weir__link_head *head, const char *
 	(void)arg;
 	switch (head->type) {
 	case WEIR__WIRE_LOAD:
-		do_load(head, body);
+		do_load(head, body, fds);
 		return;
 	case WEIR__WIRE_ANSWER:
 		if (child.host)
@@ -633,13 +652,15 @@ static void on_end(void *arg, int err)
 int weir__host_child(int argc, char **argv)
 {
 	struct stat st;
+	char name[16];
 
-	(void)argc, (void)argv;
 	if (fstat(WEIR__CHILD_LINK_FD, &st) || !S_ISSOCK(st.st_mode)) {
 		fprintf(stderr, "weir host: this is what the daemon starts for a plugin with "
 		        "`isolation: process`; it is of no use by hand\n");
 		return 2;
 	}
+	snprintf(name, sizeof name, "weir:%s", argc > 1 ? argv[1] : "");
+	prctl(PR_SET_NAME, name);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* from a terminal, for the daemon */
 	mallopt(M_ARENA_MAX, 2);

@@ -10,6 +10,7 @@
 #include "desc_wire.h"
 #include "host_link.h"
 #include "host_wire.h"
+#include "loader.h"
 #include "mem.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ struct known {
 	struct known *next;
 	struct stat st;
 	struct weir__desc_copy *copy;
+	struct weir__loaded loaded;
 };
 
 struct inquiry {
@@ -79,12 +81,12 @@ static void on_time(uv_timer_t *timer)
 	q->done = true;
 }
 
-static int ask(struct inquiry *q, const char *path, const char *name)
+static int ask(struct inquiry *q, const char *path, int fd, const char *name)
 {
 	json_t *j = json_pack("{s:s, s:s}", "path", path, "name", name ? name : "");
 	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
-	struct weir__link_head head = { .type = WEIR__WIRE_LOAD, .id = 1, .len = text ? (uint32_t)strlen(text) : 0 };
-	int rc = text ? weir__link_send(q->link, &head, text, NULL) : -ENOMEM;
+	struct weir__link_head head = { .type = WEIR__WIRE_LOAD, .id = 1, .fds = 1, .len = text ? (uint32_t)strlen(text) : 0 };
+	int rc = text ? weir__link_send(q->link, &head, text, &fd) : -ENOMEM;
 
 	weir__free(text);
 	json_decref(j);
@@ -102,7 +104,7 @@ static void explain(struct inquiry *q, int status)
 		         WEXITSTATUS(status));
 }
 
-static int inquire(struct inquiry *q, const char *path, const char *name)
+static int inquire(struct inquiry *q, const char *path, int library, const char *name)
 {
 	struct weir__confine confine = { 0 };
 	int pidfd, fd, status = 0, rc;
@@ -120,7 +122,7 @@ static int inquire(struct inquiry *q, const char *path, const char *name)
 	uv_timer_start(&q->timer, on_time, DESCRIBE_MS, 0);
 	rc = weir__link_open(&q->loop, fd, on_frame, on_end, q, &q->link);
 	if (!rc)
-		rc = ask(q, path, name);
+		rc = ask(q, path, library, name);
 	while (!rc && !q->done)
 		uv_run(&q->loop, UV_RUN_ONCE);
 	kill(pid, SIGKILL);
@@ -142,36 +144,57 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       !memcmp(&a->st_ctim, &b->st_ctim, sizeof a->st_ctim);
 }
 
-int weir__remote_describe(const char *path, const char *name, const struct weir_plugin_desc **ret,
-                          char *reason, size_t size)
+/* Known, or asked and known from now on. */
+static int describe(const char *path, int fd, const char *name, struct known **ret, char *reason, size_t size)
 {
 	struct inquiry q = { .reason = reason, .size = size };
 	struct known *k;
 	struct stat st;
 	int rc;
 
-	if (stat(path, &st)) {
-		snprintf(reason, size, "not-found: %s: %s", path, strerror(errno));
-		return -ENOENT;
-	}
+	if (fstat(fd, &st))
+		return -errno;
 	for (k = known; k; k = k->next)
 		if (same_file(&k->st, &st)) {
-			*ret = weir__desc_of(k->copy);
+			*ret = k;
 			return 0;
 		}
-	reason[0] = 0;
-	rc = inquire(&q, path, name);
+	rc = inquire(&q, path, fd, name);
 	k = rc ? NULL : weir__zalloc(sizeof *k);
-	if (!rc && !k)
-		rc = -ENOMEM;
+	if (!k) {
+		weir__desc_copy_free(q.copy);
+		return rc ? rc : -ENOMEM;
+	}
+	*k = (struct known){ .next = known, .st = st, .copy = q.copy, .loaded = { .desc = *weir__desc_of(q.copy) } };
+	snprintf(k->loaded.path, sizeof k->loaded.path, "%s", path);
+	known = k;
+	*ret = k;
+	return 0;
+}
+
+int weir__remote_describe(const char *path, const char *name, struct weir__loaded **ret, int *ret_fd,
+                          char *reason, size_t size)
+{
+	struct known *k;
+	int refusal, fd, rc;
+
+	reason[0] = 0;
+	fd = weir__open_plugin(path, &refusal, reason, size);
+	if (fd < 0)
+		return fd;
+	rc = describe(path, fd, name, &k, reason, size);
+	if (!rc && strcmp(k->loaded.desc.name, name)) {
+		rc = -EINVAL;
+		snprintf(reason, size, "name: %s holds the plugin \"%s\", \"%s\" was asked for", path,
+		         k->loaded.desc.name, name);
+	}
 	if (rc) {
 		if (!reason[0])
 			snprintf(reason, size, "%s", strerror(-rc));
-		weir__desc_copy_free(q.copy);
+		close(fd);
 		return rc;
 	}
-	*k = (struct known){ .next = known, .st = st, .copy = q.copy };
-	known = k;
-	*ret = weir__desc_of(k->copy);
+	*ret = &k->loaded;
+	*ret_fd = fd;
 	return 0;
 }

@@ -435,5 +435,6 @@ int weir__host_bury(struct weir__host *h, uint32_t route, struct weir__detached 
 	/* In the ring, or in a batch that was still open. */
 	l->dropped[WEIR__CRASHED] += l->seen - l->aggregated - weir__ledger_dropped(l) - a->sent;
 	ret->id = route;
+	ret->sent = a->sent;
 	return 0;
 }

@@ -10,6 +10,7 @@
  */
 #include "host_remote.h"
 #include "confine.h"
+#include "desc_wire.h"
 #include "host_link.h"
 #include "host_priv.h"
 #include "host_wire.h"
@@ -62,7 +63,6 @@ struct weir__remote {
 	unsigned settle_tries;
 	uint64_t settled_seen;
 	char why[256];
-	char path[];
 };
 
 static struct weir__hostgroups *groups;
@@ -646,35 +646,35 @@ static int load(struct weir__remote *r)
 	int rc = push(r, NULL, &id);
 
 	return rc ? rc : send_json(r->link, WEIR__WIRE_LOAD, id,
-	                           json_pack("{s:s, s:s}", "path", r->path, "name", r->h->desc->name), NULL, 0);
+	                           json_pack("{s:s, s:s}", "path", r->h->settings->library,
+	                                     "name", r->h->desc->name), &r->h->settings->library_fd, 1);
 }
 
-static void make_group(struct weir__remote *r, const struct weir__process_config *config)
+static void make_group(struct weir__remote *r)
 {
-	struct weir__hostgroup_limits limits = { .memory_bytes = config->memory_bytes };
+	struct weir__hostgroup_limits limits = { 0 };
 
 	/* Without one the other limits hold: that is said once, where groups are made. */
 	if (groups && weir__hostgroup_new(groups, r->h->plugin.name, &limits, &r->group))
 		r->group = NULL;
 }
 
-int weir__remote_new(struct weir__host *h, const struct weir__process_config *config)
+int weir__remote_new(struct weir__host *h)
 {
-	struct weir__remote *r = weir__zalloc(sizeof *r + strlen(config->path) + 1);
-	struct weir__confine confine = { .needs = h->desc->needs, .memory_bytes = config->memory_bytes,
+	struct weir__remote *r = weir__zalloc(sizeof *r);
+	struct weir__confine confine = { .needs = h->desc->needs,
 		.mapped_bytes = 2 * h->settings->common.ring_bytes };
 	int link, rc = r ? 0 : -ENOMEM;
 
 	if (rc)
 		return rc;
 	r->h = h;
-	strcpy(r->path, config->path);
 	rc = make_shared(r);
 	if (rc) {
 		weir__free(r);
 		return rc;
 	}
-	make_group(r, config);
+	make_group(r);
 	rc = weir__remote_spawn(&confine, r->group, h->plugin.name, &r->pid, &r->pidfd, &link);
 	if (rc) {
 		weir__hostgroup_free(r->group);

@@ -12,8 +12,8 @@
 
 #include "host.h"
 
-struct weir__desc_copy;
 struct weir__hostgroups;
+struct weir__loaded;
 struct weir__remote;
 struct weir__request;
 
@@ -22,7 +22,7 @@ struct weir__hostgroup;
 
 /* For a handle that is otherwise ready. -errno: nothing was started, unless h->remote
  * is set: then weir__remote_free ends it. */
-int weir__remote_new(struct weir__host *h, const struct weir__process_config *config);
+int weir__remote_new(struct weir__host *h);
 /* A `weir host` with its end of a control channel. 0 with all three, or -errno. */
 int weir__remote_spawn(const struct weir__confine *confine, struct weir__hostgroup *group, const char *name,
                        pid_t *ret_pid, int *ret_pidfd, int *ret_link);
@@ -37,8 +37,9 @@ void weir__remote_free(struct weir__remote *r);
 void weir__remote_set_groups(struct weir__hostgroups *groups);
 
 /* What a library declares, from a process that does nothing else; 5 s at most. 0, or
- * -errno with a sentence. The copy lives for ever: the same file gives the same one. */
-int weir__remote_describe(const char *path, const char *name, const struct weir_plugin_desc **ret,
+ * -errno with a sentence, and in *ret_fd the file, open and checked. What is returned lives
+ * for ever: the same file gives the same one. */
+int weir__remote_describe(const char *path, const char *name, struct weir__loaded **ret, int *ret_fd,
                           char *reason, size_t size);
 
 #endif

@@ -177,16 +177,21 @@ static int open_plugin(const struct weir__refused *out, const char *path, char *
 	return file.fd;
 }
 
-int weir__load_check(const char *path, int *refusal, char *reason, size_t size)
+int weir__open_plugin(const char *path, int *refusal, char *reason, size_t size)
 {
 	struct weir__refused out = { refusal, reason, size };
 	struct weir__elf_info info;
 	char real[PATH_MAX];
 	struct stat st;
-	int fd;
 
 	*refusal = WEIR__REFUSED_NONE;
-	fd = open_plugin(&out, path, real, &st, &info);
+	return open_plugin(&out, path, real, &st, &info);
+}
+
+int weir__load_check(const char *path, int *refusal, char *reason, size_t size)
+{
+	int fd = weir__open_plugin(path, refusal, reason, size);
+
 	if (fd < 0)
 		return fd;
 	close(fd);
@@ -308,41 +313,83 @@ static void free_loaded(struct loaded *l)
 	weir__free(l);
 }
 
-/* ret: a new record, not yet in the list, or the one of the same file. */
-static int load_file(const struct weir__refused *out, const char *path, struct loaded **ret)
+/* Map what is open; ret: a new record, not yet in the list. */
+static int map_file(const struct weir__refused *out, int fd, const struct weir__elf_info *info,
+                    const struct stat *st, const char *real, struct loaded **ret)
 {
-	struct weir__elf_info info;
-	char real[PATH_MAX];
-	struct loaded *l;
-	struct stat st;
-	int fd, r;
+	struct loaded *l = weir__zalloc(sizeof(*l));
+	int r = l ? map_plugin(out, fd, info, l)
+	          : weir__refuse(out, WEIR__REFUSED_NONE, -ENOMEM, "out of memory");
 
-	fd = open_plugin(out, path, real, &st, &info);
-	if (fd < 0)
-		return fd;
-	for (l = loaded_plugins; l; l = l->next) {
-		if (l->dev == st.st_dev && l->ino == st.st_ino) {
-			close(fd);
-			*ret = l;
-			return 0;
-		}
-	}
-	l = weir__zalloc(sizeof(*l));
-	r = l ? map_plugin(out, fd, &info, l)
-	      : weir__refuse(out, WEIR__REFUSED_NONE, -ENOMEM, "out of memory");
-	close(fd);
 	if (r < 0) {
 		if (l)
 			free_loaded(l);
 		return r;
 	}
 	snprintf(l->pub.path, sizeof(l->pub.path), "%s", real);
-	l->dev = st.st_dev;
-	l->ino = st.st_ino;
+	l->dev = st->st_dev;
+	l->ino = st->st_ino;
 	l->next = loaded_plugins;
 	loaded_plugins = l;
 	*ret = l;
 	return 0;
+}
+
+/* ret: a new record, or the one of the same file. */
+static int load_file(const struct weir__refused *out, const char *path, struct loaded **ret)
+{
+	struct weir__elf_info info;
+	char real[PATH_MAX];
+	struct stat st;
+	int fd, r;
+
+	fd = open_plugin(out, path, real, &st, &info);
+	if (fd < 0)
+		return fd;
+	for (struct loaded *l = loaded_plugins; l; l = l->next) {
+		if (l->dev == st.st_dev && l->ino == st.st_ino) {
+			close(fd);
+			*ret = l;
+			return 0;
+		}
+	}
+	r = map_file(out, fd, &info, &st, real, ret);
+	close(fd);
+	return r;
+}
+
+static int check_name(const struct weir__refused *out, const struct loaded *l, const char *path,
+                      const char *name)
+{
+	if (!name || !strcmp(name, l->pub.desc.name))
+		return 0;
+	return weir__refuse(out, WEIR__REFUSED_NAME, -EINVAL,
+	                    "%s holds the plugin \"%s\", \"%s\" was asked for", path,
+	                    l->pub.desc.name, weir__shown(name));
+}
+
+int weir__load_fd(int fd, const char *path, const char *name, struct weir__loaded **ret,
+                  int *refusal, char *reason, size_t size)
+{
+	struct weir__refused out = { refusal, reason, size };
+	struct weir__elf_file file = { .fd = fd };
+	struct weir__elf_info info;
+	struct loaded *l = NULL;
+	struct stat st;
+	int r;
+
+	*refusal = WEIR__REFUSED_NONE;
+	if (fstat(fd, &st))
+		return weir__refuse(&out, WEIR__REFUSED_NOT_FOUND, -errno, "%s: %s", path, strerror(errno));
+	file.size = (uint64_t)st.st_size;
+	r = weir__elf_check(&file, &info, refusal, reason, size);
+	if (r >= 0)
+		r = map_file(&out, fd, &info, &st, path, &l);
+	if (r >= 0)
+		r = check_name(&out, l, path, name);
+	if (r >= 0)
+		*ret = &l->pub;
+	return r;
 }
 
 int weir__load(const char *path, const char *name, struct weir__loaded **ret,
@@ -358,10 +405,9 @@ int weir__load(const char *path, const char *name, struct weir__loaded **ret,
 	r = load_file(&out, path, &l);
 	if (r < 0)
 		return r;
-	if (name && strcmp(name, l->pub.desc.name) != 0)
-		return weir__refuse(&out, WEIR__REFUSED_NAME, -EINVAL,
-		                    "%s holds the plugin \"%s\", \"%s\" was asked for", path,
-		                    l->pub.desc.name, weir__shown(name));
+	r = check_name(&out, l, path, name);
+	if (r < 0)
+		return r;
 	*ret = &l->pub;
 	return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef WEIR_CORE_LOADER_H
 #define WEIR_CORE_LOADER_H
 
+#include <stdbool.h>
 #include <weir/plugin.h>
 
 /* Why a plugin was refused; one list gives names and docs. */
@@ -47,6 +48,14 @@ struct weir__loaded {
  * A loaded plugin is never unloaded. Same file twice gives the same result. */
 int weir__load(const char *path, const char *name, struct weir__loaded **ret,
                int *refusal, char *reason, size_t size);
+/* The same for a file that the daemon has opened and checked (weir__open_plugin); for
+ * the process of a plugin, which may not see its directories. fd stays the caller's. */
+int weir__load_fd(int fd, const char *path, const char *name, struct weir__loaded **ret,
+                  int *refusal, char *reason, size_t size);
+/* All the checks, and the file open: its descriptor, or -errno as above. */
+int weir__open_plugin(const char *path, int *refusal, char *reason, size_t size);
+/* Is it one of those that come with Weir, by name and place? The others are strangers. */
+bool weir__plugin_is_shipped(const char *path, const char *name);
 /* All the steps that need no dlopen. Same results. */
 int weir__load_check(const char *path, int *refusal, char *reason, size_t size);
 /* Every field of a descriptor, by value: names, tables, offsets, topics. */

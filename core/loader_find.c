@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,26 @@ int weir__find_plugin(const struct weir_strings *dirs, const char *name, char *p
 	if (size)
 		path[0] = 0;
 	return -ENOENT;
+}
+
+bool weir__plugin_is_shipped(const char *path, const char *name)
+{
+	/* From the folders of the source tree, by the build. */
+	static const char *const shipped[] = { WEIR_SHIPPED NULL };
+	char buf[PATH_MAX], dir[PATH_MAX], here[PATH_MAX];
+	const char *place;
+	char *slash;
+	size_t n = 0;
+
+	while (shipped[n] && strcmp(shipped[n], name))
+		n++;
+	if (!shipped[n] || !realpath(path, here) || !(slash = strrchr(here, '/')))
+		return false;
+	*slash = 0;
+	for (size_t i = 0; (place = directory(NULL, i, buf)); i++)
+		if (realpath(place, dir) && !strcmp(dir, here))
+			return true;
+	return false;
 }
 
 struct list {

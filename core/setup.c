@@ -4,11 +4,13 @@
  * library is, the library's descriptor says what the section may hold.
  */
 #include "setup.h"
+#include "host_remote.h"
 #include "mem.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int locate(struct weir__config *c, const struct weir__common_config *common, const char *name,
                   char *path, size_t size)
@@ -63,6 +65,19 @@ static int refuse(struct weir__config *c, const char *name, const struct weir__c
 	return ret->settings ? 0 : -ENOMEM;
 }
 
+/* It gets a process of its own, which loads this. */
+static int give_library(struct weir__settings *s, const char *path, int *fd)
+{
+	s->library = weir__strdup(path);
+	if (!s->library) {
+		weir__settings_free(s);
+		return -ENOMEM;
+	}
+	s->library_fd = *fd;
+	*fd = -1;
+	return 0;
+}
+
 int weir__setup_one(struct weir__config *c, const char *name, struct weir__diags *diags,
                     struct weir__setup_plugin *ret)
 {
@@ -70,17 +85,21 @@ int weir__setup_one(struct weir__config *c, const char *name, struct weir__diags
 	struct weir__loaded *loaded = NULL;
 	char path[4096], why[400];
 	int rc, refusal;
-	bool found;
+	bool found, process;
+	int library_fd = -1;
 
 	memset(ret, 0, sizeof *ret);
 	rc = weir__config_try_common(c, name, diags, &common);
 	if (rc)
 		return rc;
 	found = !locate(c, &common, name, path, sizeof path);
+	process = found && (common.isolation == WEIR__ISOLATION_PROCESS ||
+	          (common.isolation == WEIR__ISOLATION_AUTO && !weir__plugin_is_shipped(path, name)));
 	if (!found) {
 		snprintf(ret->refused, sizeof ret->refused, "not-found: no %s.so in the plugin "
 		         "directories; install it, or set plugins.%s.path", name, name);
-	} else if (weir__load(path, name, &loaded, &refusal, why, sizeof why)) {
+	} else if (process ? weir__remote_describe(path, name, &loaded, &library_fd, why, sizeof why)
+	           : weir__load(path, name, &loaded, &refusal, why, sizeof why)) {
 		snprintf(ret->refused, sizeof ret->refused, "%.400s", why);
 		loaded = NULL;
 	}
@@ -90,6 +109,10 @@ int weir__setup_one(struct weir__config *c, const char *name, struct weir__diags
 		ret->loaded = loaded;
 		rc = weir__config_bind(c, name, &loaded->desc, diags, &ret->settings);
 	}
+	if (!rc && loaded && process)
+		rc = give_library(ret->settings, path, &library_fd);
+	if (library_fd >= 0)
+		close(library_fd);
 	weir__common_fini(&common);
 	return rc;
 }

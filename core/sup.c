@@ -81,6 +81,7 @@ int weir__sup_new(uv_loop_t *loop, struct weir__config *cfg, struct weir__superv
 	s->routes_tail = &s->routes;
 	s->events.arg = s;
 	s->events.failed = on_failed;
+	s->events.died = weir__sup_died;
 	uv_timer_init(loop, &s->stop_timer);
 	uv_timer_init(loop, &s->sample_timer);
 	s->stop_timer.data = s->sample_timer.data = s;
@@ -256,6 +257,7 @@ static void keep_snapshot(struct sup_plugin *p, const struct weir__snapshot *sna
 			if (r->id == snap->routes[i].id && r->attached) {
 				r->live = snap->routes[i].source;
 				r->live_stats = snap->routes[i].stats;
+				r->rx_then = r->rx_before;
 				r->live_valid = true;
 			}
 	weir__sup_rates(p);
@@ -291,6 +293,7 @@ void weir__sup_refresh(struct weir__supervisor *s, bool collect, void (*cb)(void
 	*r = (struct refresh){ .s = s, .refs = 1, .waiting = 1, .collect = collect, .cb = cb, .arg = arg };
 	uv_timer_init(s->loop, &r->timer);
 	r->timer.data = r;
+	weir__sup_far_remember(s);
 	for (struct sup_plugin *p = s->plugins; p; p = p->next) {
 		struct one_refresh *one = p->state == WEIR__RUNNING && p->asked < MAX_ASKED
 			? weir__zalloc(sizeof *one) : NULL;

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "mem.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,17 +31,40 @@ static void bury_collector(struct sup_plugin *p)
 		weir__host_bury(p->host, r->id, &d); /* all zero if it never got there */
 		d.id = r->id;
 		weir__sup_detached(p, &d);
+		if (r->far_from)
+			weir__sup_far_over(r, &d.sent);
 	}
+	for (struct sup_route *r = p->sup->routes; r; r = r->next)
+		if (r->from == p && r->far_from) /* let go of before, but not drained yet */
+			weir__sup_far_over(r, NULL);
 	weir__sup_forget_detaches(p);
 }
 
-static void close_routes(struct sup_plugin *p, bool dead)
+/* A process: what it had of other's is lost, but all that is known of it is final. */
+static void bury_process(struct sup_plugin *p)
+{
+	if (p->desc->kind == WEIR_COLLECTOR)
+		bury_collector(p);
+	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
+		if (r->to != p)
+			continue;
+		weir__sup_far_fold(r);
+		if (!r->far_from)
+			weir__route_end(r->route);
+		weir__sup_stop_sending(r);
+	}
+}
+
+/* Of a thread. */
+static void close_routes(struct sup_plugin *p)
 {
 	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
-		if (r->to == p && dead)
-			weir__route_end(r->route);
-		else if (r->to == p)
+		if (r->to == p && r->far_from)
+			weir__sup_stop_sending(r);
+		if (r->to == p)
 			weir__route_abandon(r->route);
+		else if (r->from == p && r->far_to)
+			weir__sup_far_over(r, NULL);
 		else if (r->from == p && r->open)
 			weir__route_close(r->route);
 		else
@@ -64,6 +88,17 @@ static void came_back(struct weir__host *h, struct weir__request *rq)
 	weir__sup_reconcile(p->sup);
 }
 
+static void let_go(struct sup_plugin *p)
+{
+	p->cpu_before_ns += weir__host_cpu_ns(p->host);
+	p->host = NULL; /* ends of calls that come now are nobody's */
+	p->asked = p->queries = 0;
+	p->since_ns = 0;
+	p->phase = STOP_NONE;
+	weir__sup_cancel_detaches(p);
+	uv_timer_stop(&p->timer);
+}
+
 void weir__sup_abandon(struct sup_plugin *p)
 {
 	struct lost_host *l = weir__zalloc(sizeof *l);
@@ -72,13 +107,8 @@ void weir__sup_abandon(struct sup_plugin *p)
 	weir__host_lose(h);
 	if (p->desc->kind == WEIR_COLLECTOR)
 		bury_collector(p);
-	close_routes(p, false);
-	p->cpu_before_ns += weir__host_cpu_ns(h);
-	p->host = NULL;
-	p->asked = p->queries = 0;
-	p->since_ns = 0;
-	p->phase = 0;
-	uv_timer_stop(&p->timer);
+	close_routes(p);
+	let_go(p);
 	p->lost++;
 	if (l) { /* else it is never freed, which is all that is lost by it */
 		*l = (struct lost_host){ .p = p, .metrics = p->metrics, .since_ns = uv_hrtime() };
@@ -87,4 +117,24 @@ void weir__sup_abandon(struct sup_plugin *p)
 			weir__free(l);
 	}
 	p->metrics = NULL;
+}
+
+void weir__sup_died(void *arg, struct weir__host *h, const char *why)
+{
+	struct sup_plugin *p = weir__sup_of_host(arg, h);
+	bool asked_to_go;
+
+	if (!p)
+		return; /* let go of already */
+	asked_to_go = p->state == WEIR__STOPPING && p->phase == STOP_END;
+	bury_process(p);
+	let_go(p);
+	weir__host_free(h);
+	weir__metrics_set_free(p->metrics);
+	p->metrics = NULL;
+	if (!asked_to_go) {
+		snprintf(p->reason, sizeof p->reason, "%s", why);
+		p->start_rc = -EPIPE;
+	}
+	weir__sup_crashed(p);
 }

@@ -357,6 +357,26 @@ static void end_done(struct weir__host *h, struct weir__request *rq)
 	after_stop(p);
 }
 
+/* Its host has gone without having been asked to, or during its stop. */
+void weir__sup_crashed(struct sup_plugin *p)
+{
+	switch (p->state) {
+	case WEIR__STARTING:
+		fail(p, p->start_rc);
+		break;
+	case WEIR__RUNNING:
+		weir__state_move(&p->state, WEIR__STOPPING, p->name, p->reason);
+		after_stop(p);
+		return;
+	case WEIR__STOPPING:
+		after_stop(p);
+		return;
+	default:
+		break;
+	}
+	weir__sup_reconcile(p->sup);
+}
+
 static void on_drain(uv_timer_t *timer);
 
 static void end_stop(struct sup_plugin *p)

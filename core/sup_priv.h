@@ -17,6 +17,11 @@ struct sup_route {
 	struct weir__route *route;
 	uint32_t topics;
 	bool open, attached;
+	/* Of a collector in a process, which has an end of its own: what its ends that are
+	 * over have counted, and the output's end when this one's began, and when the
+	 * collector was last asked. An end that is not here either adds up in rx_closed. */
+	bool far_from, far_to, opening;
+	struct weir__route_stats tx_closed, rx_closed, rx_began, rx_before, rx_then;
 	struct weir__ledger closed; /* source side of the periods that are over */
 	struct weir__ledger live;   /* source side since attach, last snapshot */
 	struct weir__route_stats live_stats; /* of the same moment; while attached */
@@ -108,6 +113,8 @@ void weir__sup_reconcile(struct weir__supervisor *s);
 void weir__sup_open_routes(struct sup_plugin *p);
 /* Tell every collector to stop sending to this output; `then` when all have. */
 void weir__sup_detach_output(struct sup_plugin *p, void (*then)(struct sup_plugin *));
+/* The output of this route is no more: its collector is to send nothing more. */
+void weir__sup_stop_sending(struct sup_route *r);
 /* A collector has let go of a route: its ledger since attach is closed. */
 void weir__sup_detached(struct sup_plugin *p, const struct weir__detached *d);
 uint64_t weir__sup_queued(struct sup_plugin *p);
@@ -120,7 +127,24 @@ void weir__sup_route_ledger(struct sup_route *r, struct weir__ledger *ret);
 
 /* Those who wait for this collector to let go of a route wait no longer. */
 void weir__sup_forget_detaches(struct sup_plugin *p);
+/* An output has gone: it does not wait any more. */
+void weir__sup_cancel_detaches(struct sup_plugin *p);
 
+/* sup_far.c: routes with an end in a process. Open one; end one, and its account. `sent`:
+ * what its collector, which is dead, has handed to it; else NULL. */
+void weir__sup_far_open(struct sup_route *r);
+void weir__sup_far_over(struct sup_route *r, const uint64_t *sent);
+/* The output's process is about to be forgotten: keep what its end has counted. */
+void weir__sup_far_fold(struct sup_route *r);
+/* The collector's end, and the output's, if the collector is in a process. */
+void weir__sup_far_stats(struct sup_route *r, struct weir__route_stats *tx, struct weir__route_stats *rx);
+/* Before snapshots are asked for: what has come by now is surely offered by then. */
+void weir__sup_far_remember(struct weir__supervisor *s);
+
+/* sup_bury.c: the process of p's host has died. */
+void weir__sup_died(void *arg, struct weir__host *h, const char *why);
+/* sup_plugin.c: it failed by itself; p->reason says how, its host is gone. */
+void weir__sup_crashed(struct sup_plugin *p);
 /* sup_bury.c: give up a host whose thread does not come back. The caller moves the
  * state; while p->lost no other host may be started for it. */
 void weir__sup_abandon(struct sup_plugin *p);

@@ -90,14 +90,6 @@ static void clear_live(struct sup_route *r)
 	r->live_valid = false;
 }
 
-static struct sup_route *find_route(struct sup_plugin *from, struct sup_plugin *to)
-{
-	for (struct sup_route *r = from->sup->routes; r; r = r->next)
-		if (r->from == from && r->to == to)
-			return r;
-	return NULL;
-}
-
 static struct sup_route *make_route(struct sup_plugin *from, struct sup_plugin *to)
 {
 	struct weir__supervisor *s = from->sup;
@@ -146,6 +138,24 @@ static int attach(struct sup_route *r)
 	return rc;
 }
 
+/* The route between the two, made if need be. One whose ends were elsewhere before is
+ * another one, since its account is another; the old one stays for its account's sake. */
+static struct sup_route *route_between(struct sup_plugin *from, struct sup_plugin *to)
+{
+	bool far_from = weir__host_pid(from->host), far_to = weir__host_pid(to->host);
+	struct sup_route *r;
+
+	for (r = from->sup->routes; r; r = r->next)
+		if (r->from == from && r->to == to && r->far_from == far_from && r->far_to == far_to)
+			return r;
+	r = make_route(from, to);
+	if (r) {
+		r->far_from = far_from;
+		r->far_to = far_to;
+	}
+	return r;
+}
+
 static void open_route(struct sup_plugin *from, struct sup_plugin *to)
 {
 	uint32_t topics = common_topics(from, to);
@@ -155,18 +165,23 @@ static void open_route(struct sup_plugin *from, struct sup_plugin *to)
 
 	if (!to->desc->deliver || !topics || !wants_collector(to, from->name))
 		return;
-	for (r = from->sup->routes; r; r = r->next)
-		n += r->from == from && r->open;
-	r = find_route(from, to);
-	if (r && r->open)
-		return;
+	for (r = from->sup->routes; r; r = r->next) {
+		n += r->from == from && (r->open || r->opening);
+		if (r->from == from && r->to == to && (r->open || r->opening))
+			return;
+	}
 	if (n >= WEIR__MAX_ROUTES) {
 		weir__log(WEIR_ERROR, from->name, "no route to %s: a collector has %d at most",
 		          to->name, WEIR__MAX_ROUTES);
 		return;
 	}
-	if (!r)
-		r = make_route(from, to);
+	r = route_between(from, to);
+	if (r && (r->far_from || r->far_to)) {
+		r->topics = topics;
+		clear_live(r);
+		weir__sup_far_open(r);
+		return;
+	}
 	rc = r ? weir__route_open(r->route, weir__host_receive, to->host) : -ENOMEM;
 	if (rc) {
 		weir__log(WEIR_ERROR, from->name, "no route to %s: %s", to->name, strerror(-rc));
@@ -225,6 +240,42 @@ static void detach_over(struct one_detach *d)
 		d->then(d->output);
 }
 
+/* Nobody waits for this one; but its output may be there again. */
+static void sending_stopped(struct sup_route *r)
+{
+	if (r->far_from || r->far_to)
+		weir__sup_far_over(r, NULL);
+	if (r->to->state == WEIR__RUNNING)
+		weir__sup_open_routes(r->to);
+}
+
+static void stop_done(struct weir__host *h, struct weir__request *rq)
+{
+	struct one_detach *d = rq->arg;
+
+	if (d->route->from->host == h && d->route->attached) { /* else it has ended meanwhile */
+		let_go(d->route, &rq->detach.item);
+		sending_stopped(d->route);
+	}
+	weir__free(d);
+}
+
+void weir__sup_stop_sending(struct sup_route *r)
+{
+	struct one_detach *d = r->attached ? weir__zalloc(sizeof *d) : NULL;
+
+	if (d) {
+		d->route = r;
+		d->rq = (struct weir__request){ .type = WEIR__HOST_DETACH, .done = stop_done, .arg = d,
+			.detach = { .id = r->id } };
+		if (!weir__host_request(r->from->host, &d->rq))
+			return;
+	}
+	weir__free(d);
+	if (!r->attached)
+		sending_stopped(r); /* else it sends on, and that is counted as crashed */
+}
+
 static void detach_done(struct weir__host *h, struct weir__request *rq)
 {
 	struct one_detach *d = rq->arg;
@@ -236,6 +287,23 @@ static void detach_done(struct weir__host *h, struct weir__request *rq)
 		detach_over(d);
 	}
 	weir__free(d);
+}
+
+void weir__sup_cancel_detaches(struct sup_plugin *p)
+{
+	struct one_detach **at = &p->sup->detaching;
+
+	while (*at) {
+		struct one_detach *d = *at;
+
+		if (d->output != p) {
+			at = &d->next;
+			continue;
+		}
+		*at = d->next;
+		d->over = true; /* freed when the request ends */
+	}
+	p->pending = 0;
 }
 
 void weir__sup_forget_detaches(struct sup_plugin *p)
@@ -287,12 +355,18 @@ void weir__sup_detached(struct sup_plugin *p, const struct weir__detached *d)
 uint64_t weir__sup_queued(struct sup_plugin *p)
 {
 	struct weir__route_stats st;
+	struct weir__ledger l;
 	uint64_t queued = 0;
 
 	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
 		/* Closed ones, too: an output may have frames of a collector that ended. */
 		if (r->from != p && r->to != p)
 			continue;
+		if (r->far_from) {
+			weir__sup_route_ledger(r, &l);
+			queued += l.queued;
+			continue;
+		}
 		weir__route_stats(r->route, &st);
 		queued += st.queued;
 	}
@@ -302,7 +376,7 @@ uint64_t weir__sup_queued(struct sup_plugin *p)
 void weir__sup_halt_routes(struct sup_plugin *p)
 {
 	for (struct sup_route *r = p->sup->routes; r; r = r->next)
-		if (r->open && (r->from == p || r->to == p))
+		if (r->open && !r->far_from && !r->far_to && (r->from == p || r->to == p))
 			weir__route_halt(r->route);
 }
 
@@ -310,7 +384,7 @@ void weir__sup_halt_routes(struct sup_plugin *p)
  * though its output did not have to wait for it. */
 static bool route_in_use(const struct sup_route *r)
 {
-	return r->from->host && (r->attached || r->from->phase == STOP_DETACH);
+	return r->opening || (r->from->host && (r->attached || r->from->phase == STOP_DETACH));
 }
 
 /* A route that a client's output had goes with it: its account is the client's. */
@@ -336,6 +410,13 @@ bool weir__sup_forget_routes(struct sup_plugin *p)
 void weir__sup_close_routes(struct sup_plugin *p)
 {
 	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
+		if (r->far_from || r->far_to) {
+			if (r->from == p || r->to == p)
+				weir__sup_far_over(r, NULL);
+			if (r->to == p)
+				weir__route_end(r->route);
+			continue;
+		}
 		if (r->to == p)
 			weir__route_end(r->route);
 		else if (r->from == p && r->open)
@@ -348,12 +429,29 @@ void weir__sup_close_routes(struct sup_plugin *p)
 		weir__sup_forget_routes(p); /* the rest when it is swept */
 }
 
+static void far_ledger(struct sup_route *r, struct weir__ledger *l)
+{
+	struct weir__route_stats tx, rx;
+
+	weir__sup_far_stats(r, &tx, &rx);
+	l->delivered = rx.delivered;
+	l->queued += tx.offered - tx.queue_full - tx.breaker_open - tx.crashed - rx.offered + rx.queued;
+	l->dropped[WEIR__QUEUE_FULL] += tx.queue_full;
+	l->dropped[WEIR__BREAKER_OPEN] += tx.breaker_open;
+	l->dropped[WEIR__REJECTED] += rx.rejected;
+	l->dropped[WEIR__CRASHED] += tx.crashed + rx.crashed;
+}
+
 void weir__sup_route_ledger(struct sup_route *r, struct weir__ledger *l)
 {
 	struct weir__route_stats st;
 
 	*l = r->closed;
 	weir__ledger_add(l, &r->live);
+	if (r->far_from) {
+		far_ledger(r, l);
+		return;
+	}
 	if (r->attached && r->live_valid)
 		st = r->live_stats;
 	else

@@ -190,7 +190,9 @@ static json_t *json_plugin(struct sup_plugin *p)
 	put_text(o, "kind", kind_name(p->desc));
 	put_text(o, "version", p->desc ? p->desc->version : NULL);
 	put_text(o, "state", weir__state_name(p->state));
-	put_text(o, "isolation", "thread");
+	put_text(o, "isolation", p->settings->library ? "process" : "thread");
+	if (p->host && weir__host_pid(p->host))
+		put(o, "pid", json_integer(weir__host_pid(p->host)));
 	put_text(o, "reason", p->reason);
 	put_text(o, "fallback", fallback_of(p));
 	put(o, "since_s", p->since_ns ? json_real((double)(now - p->since_ns) / 1e9) : NULL);

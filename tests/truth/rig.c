@@ -113,7 +113,7 @@ static int settle(struct rig *r, const char *const *options)
 struct rig *rig_start(const char *const *options)
 {
 	struct rig *r = calloc(1, sizeof *r);
-	struct weir__host_events events = { r, on_failed, on_ask };
+	struct weir__host_events events = { .arg = r, .failed = on_failed, .ask = on_ask };
 	void *so = dlopen(PLUGIN, RTLD_NOW | RTLD_LOCAL);
 
 	why[0] = 0;
