@@ -33,6 +33,7 @@ struct weir__daemon_config {
 	const char *control_group;      /* control.group: "" keeps the daemon's */
 	const char *state_dir;          /* state_dir: /var/lib/weir */
 	const char *user;               /* user: weir; "" stays as started */
+	uint32_t isolation;             /* isolation: of plugins that do not say: auto */
 	struct weir_strings plugin_dirs;/* plugin_dirs: [] means beside the program */
 	uint64_t shutdown_timeout_ns;   /* shutdown_timeout: 5s */
 	uint64_t probe_interval_ns;     /* probe_interval: 30s, a failed source is tried again */

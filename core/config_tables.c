@@ -50,6 +50,8 @@ static const struct weir_option daemon_options[] = {
 	WEIR_OPTION_STRING(DAEMON, user, "user", "weir",
 	                   "User the daemon becomes when root starts it, with what its plugins declare "
 	                   "as its only capabilities; empty changes neither"),
+	WEIR_OPTION_ENUM(DAEMON, isolation, "isolation", "auto thread process", "auto",
+	                 "Where plugins run that do not say it themselves; auto is a thread for those that come with Weir, a process for others"),
 	WEIR_OPTION_LIST(DAEMON, plugin_dirs, "plugin_dirs", "",
 	                 "Directories with plugins, searched in order; none means where Weir is installed",
 	                 .flags = WEIR_OPTION_PATH),
@@ -68,7 +70,7 @@ static const struct weir_option common_options[] = {
 	                   "The plugin's library; empty is NAME.so in plugin_dirs",
 	                   .flags = WEIR_OPTION_PATH),
 	WEIR_OPTION_ENUM(COMMON, isolation, "isolation", "auto thread process", "auto",
-	                 "Where the plugin runs: a thread of the daemon, or a process that can crash alone; auto is a thread for those that come with Weir"),
+	                 "Where the plugin runs: on a thread of the daemon, or in a process of its own, which can crash alone; auto is what the daemon's isolation says"),
 	WEIR_OPTION_LIST(COMMON, sources, "sources", "",
 	                 "Which of the collector's sources to try, in this order; none means all, best first",
 	                 FOR_COLLECTORS),

@@ -8,6 +8,7 @@
 #ifndef WEIR_CORE_CONFINE_H
 #define WEIR_CORE_CONFINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -40,8 +41,9 @@ struct weir__confine {
 int weir__confine_exec(const struct weir__confine *c);
 
 /* In the child's main thread; covers all its threads and those to come. needs: as
- * above. 0; -EOPNOTSUPP: this kernel filters no system calls; else -errno. */
-int weir__confine_seal(uint64_t needs);
+ * above. forks: it may fork, though not execute. 0; -EOPNOTSUPP: this kernel filters no
+ * system calls; else -errno. */
+int weir__confine_seal(uint64_t needs, bool forks);
 
 /* For tests and the documentation: the table of the filter, row by row. */
 enum weir__confine_fate {

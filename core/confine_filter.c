@@ -327,15 +327,19 @@ static int prctls(scmp_filter_ctx ctx)
 	return rc;
 }
 
-static int conditions(scmp_filter_ctx ctx, uint64_t needs)
+#define NAMESPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
+                    CLONE_NEWPID | CLONE_NEWNET)
+
+static int conditions(scmp_filter_ctx ctx, uint64_t needs, bool forks)
 {
 	scmp_datum_t self = (scmp_datum_t)getpid();
 	int rc = families(ctx, needs);
 
-	/* Threads, never processes: there is no fork to escape by. */
+	/* Threads, and no processes unless declared: in the same namespaces then. */
 	if (!rc)
-		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-		                      SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, forks
+		                      ? SCMP_A0(SCMP_CMP_MASKED_EQ, NAMESPACES, 0)
+		                      : SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
 	/* abort() and the like. The daemon has the same uid, and is not to be signalled. */
 	if (!rc)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, self));
@@ -366,7 +370,7 @@ static int for_sanitizers(scmp_filter_ctx ctx)
 }
 #endif
 
-int weir__confine_seal(uint64_t needs)
+int weir__confine_seal(uint64_t needs, bool forks)
 {
 	scmp_filter_ctx ctx;
 	int rc;
@@ -387,7 +391,7 @@ int weir__confine_seal(uint64_t needs)
 	if (!rc)
 		rc = fixed(ctx, needs);
 	if (!rc)
-		rc = conditions(ctx, needs);
+		rc = conditions(ctx, needs, forks);
 	if (!rc)
 		rc = for_sanitizers(ctx);
 	if (!rc)

@@ -25,6 +25,8 @@
 
 /* What the contract allows a callback at most; longer ones are counted. */
 #define CALLBACK_LIMIT_NS 10000000u
+/* Batches one after the other for so long; then calls and timers get their turn. */
+#define DELIVER_NS 20000000u
 
 const struct weir_plugin_desc *weir__host_desc(const struct weir__host *h)
 {
@@ -197,27 +199,52 @@ static struct weir__frame *take_inbox(struct weir__host *h)
 	return f;
 }
 
-static void deliver(struct weir__host *h)
+static void deliver_one(struct weir__host *h, struct weir__frame *f)
+{
+	uint64_t entered = host_enter(), age = f->view.header->first_ns; /* may be gone after deliver() */
+	int rc = h->started && h->desc->deliver ? h->desc->deliver(&h->plugin, &f->view) : -ESHUTDOWN;
+
+	weir__host_left(h, entered);
+	h->delivered_batches++;
+	age = uv_hrtime() - age;
+	count_in(h->deliveries, weir__delivery_buckets, WEIR__DELIVERY_BUCKETS, age);
+	h->delivery_ns += age;
+	if (rc != WEIR_PENDING)
+		weir__route_ack(f, rc < 0 ? f->count : 0);
+}
+
+/* What has not had its turn comes first the next time. */
+static void put_back(struct weir__host *h, struct weir__frame *f)
+{
+	struct weir__frame **tail = &f->wait_next;
+
+	while (*tail)
+		tail = &(*tail)->wait_next;
+	pthread_mutex_lock(&h->lock);
+	*tail = h->inbox;
+	if (!h->inbox)
+		h->inbox_tail = tail;
+	h->inbox = f;
+	pthread_mutex_unlock(&h->lock);
+	weir__host_wake(h);
+}
+
+/* Deliver what has come; `all`: however long it takes, else for DELIVER_NS, so that a slow
+ * output still answers. */
+static void deliver(struct weir__host *h, bool all)
 {
 	struct weir__frame *f = take_inbox(h), *next;
-	uint64_t entered, age;
-	int rc;
+	uint64_t until = uv_hrtime() + DELIVER_NS;
 
 	if (!f)
 		return;
 	for (; f; f = next) {
 		next = f->wait_next;
-		entered = host_enter();
-		age = f->view.header->first_ns; /* may be gone after deliver() */
-		rc = h->started && h->desc->deliver ? h->desc->deliver(&h->plugin, &f->view) : -ESHUTDOWN;
-		weir__host_left(h, entered);
-		h->delivered_batches++;
-		age = uv_hrtime() - age;
-		count_in(h->deliveries, weir__delivery_buckets, WEIR__DELIVERY_BUCKETS, age);
-		h->delivery_ns += age;
-		if (rc == WEIR_PENDING)
-			continue;
-		weir__route_ack(f, rc < 0 ? f->count : 0);
+		deliver_one(h, f);
+		if (next && !all && uv_hrtime() > until) {
+			put_back(h, next);
+			break;
+		}
 	}
 	if (h->started && h->desc->flush)
 		h->desc->flush(&h->plugin);
@@ -226,15 +253,18 @@ static void deliver(struct weir__host *h)
 static void on_async(uv_async_t *async)
 {
 	struct weir__host *h = async->data;
+	bool exiting;
 
-	deliver(h);
+	deliver(h, false);
 	weir__host_run_answers(h);
 	run_calls(h);
-	deliver(h); /* what came meanwhile, before one that ends us is seen */
 	pthread_mutex_lock(&h->lock);
-	if (h->exiting)
-		uv_stop(&h->loop);
+	exiting = h->exiting;
 	pthread_mutex_unlock(&h->lock);
+	if (!exiting)
+		return;
+	deliver(h, true); /* what came meanwhile, before one that ends us is seen */
+	uv_stop(&h->loop);
 }
 
 /* Before the loop sleeps: hand over what callbacks emitted. */
@@ -496,7 +526,7 @@ void weir__host_stop(struct weir__host *h)
 	if (!h->started)
 		return;
 	weir__source_stop(h);
-	deliver(h);
+	deliver(h, true);
 	if (h->desc->stop)
 		h->desc->stop(&h->plugin);
 	weir__emit_flush(h);

@@ -48,7 +48,8 @@ struct child_call {
 /* One end of a route. */
 struct child_end {
 	uint32_t id;
-	bool closed; /* but the plugin has frames of it */
+	bool closed; /* an output's: but the daemon has not read its counts for good */
+	bool forget; /* it has; gone when the plugin has no frames of it any more */
 	struct weir__route *route;
 	struct weir__desc_copy *from; /* RECEIVE */
 	struct weir__end_account *account;
@@ -248,7 +249,8 @@ static void do_load(const struct weir__link_head *head, const char *body, const 
 	if (path && !child.loaded && head->fds)
 		rc = weir__load_fd(fds[0], path, name && *name ? name : NULL, &child.loaded, &refusal, why, sizeof why);
 	if (!rc) {
-		rc = weir__confine_seal(child.loaded->desc.needs);
+		rc = weir__confine_seal(child.loaded->desc.needs,
+		                        child.loaded->desc.flags & WEIR_PLUGIN_FORKS);
 		if (rc == -EOPNOTSUPP)
 			rc = 0; /* the other walls stand */
 		else if (rc)
@@ -406,13 +408,13 @@ static void free_end(struct child_end *e)
 	memset(e, 0, sizeof *e);
 }
 
-/* Ends that were kept for their frames' sake, and have none any more. */
+/* Ends that were kept for their frames' sake only, and have none any more. */
 static void forget_closed(void)
 {
 	struct weir__route_stats st;
 
 	for (size_t i = 0; i < WEIR__MAX_ROUTES; i++) {
-		if (!child.ends[i].closed)
+		if (!child.ends[i].forget)
 			continue;
 		weir__route_stats(child.ends[i].route, &st);
 		if (!st.queued)
@@ -491,19 +493,23 @@ static int do_receive(const char *body, size_t len)
 	return rc;
 }
 
-/* The frames of an output's end may still be in its hands: they stay until they are
- * acknowledged, and with them the route. */
+/* The frames of an output's end may still be in its hands: it stays until they are
+ * acknowledged, and until it is closed a second time. */
 static void do_close(struct child_call *c, uint32_t id)
 {
-	struct child_end *e = end_of(id);
+	struct child_end *e = NULL;
 
-	if (e) {
+	for (size_t i = 0; i < WEIR__MAX_ROUTES && !e; i++)
+		if (id && child.ends[i].id == id && !child.ends[i].forget)
+			e = &child.ends[i];
+	if (e && !e->closed)
 		weir__route_close(e->route);
+	if (e) {
 		weir__route_stats(e->route, &c->rq.close.stats);
-		e->closed = e->from && c->rq.close.stats.queued;
-		if (!e->closed)
-			free_end(e);
+		e->forget = e->closed || !e->from;
+		e->closed = true;
 	}
+	forget_closed();
 	reply(WEIR__WIRE_REQUEST + WEIR__HOST_CLOSE, c->id, e ? 0 : -ENOENT, &c->rq.close.stats,
 	      sizeof c->rq.close.stats);
 	free_call(c);

@@ -59,7 +59,8 @@ struct weir__remote {
 	int shared_fd;
 	size_t cpus_len;
 	struct weir__hostgroup *group;
-	bool dead, over;           /* reaped; the host lets go of it */
+	bool dead, told, over;     /* reaped; all have been told; the host lets go of it */
+	bool closing;
 	unsigned settle_tries;
 	uint64_t settled_seen;
 	char why[256];
@@ -443,8 +444,9 @@ static void free_remote(uv_handle_t *handle)
 /* Gone, and nobody wants it any more. */
 static void finish(struct weir__remote *r)
 {
-	if (!r->dead || !r->over)
+	if (!r->told || !r->over || r->closing)
 		return;
+	r->closing = true;
 	weir__link_close(r->link);
 	r->link = NULL;
 	uv_close((uv_handle_t *)&r->death, free_remote);
@@ -490,6 +492,7 @@ static void on_settle(uv_timer_t *timer)
 	if (!r->over)
 		r->h->events.died(r->h->events.arg, r->h, r->why);
 	end_requests(r);
+	r->told = true;
 	finish(r);
 }
 
@@ -516,7 +519,8 @@ static void on_death(uv_poll_t *poll, int status, int events)
 	uv_poll_stop(poll);
 	r->dead = true;
 	describe_death(r, &info);
-	weir__link_drain(r->link);
+	if (r->link)
+		weir__link_drain(r->link);
 	r->settled_seen = kernel_seen(r->h);
 	uv_timer_start(&r->timer, on_settle, r->h->far_cpus ? SETTLE_MS : 0, 0);
 }
@@ -653,9 +657,13 @@ static int load(struct weir__remote *r)
 static void make_group(struct weir__remote *r)
 {
 	struct weir__hostgroup_limits limits = { 0 };
+	static unsigned number; /* the one before may still be on its way out */
+	char name[64];
+
+	snprintf(name, sizeof name, "%s.%u", r->h->plugin.name, number++);
 
 	/* Without one the other limits hold: that is said once, where groups are made. */
-	if (groups && weir__hostgroup_new(groups, r->h->plugin.name, &limits, &r->group))
+	if (groups && weir__hostgroup_new(groups, name, &limits, &r->group))
 		r->group = NULL;
 }
 

@@ -41,9 +41,9 @@ static int check_head(struct weir__check *c, const struct weir_plugin_desc *d)
 	if (d->kind < WEIR_COLLECTOR || d->kind > WEIR_OUTPUT)
 		return weir__bad(c, "kind is %u, expected %d (collector) to %d (output)", d->kind,
 		                 WEIR_COLLECTOR, WEIR_OUTPUT);
-	if (d->flags || d->reserved)
-		return weir__bad(c, "flags are %#x and reserved %#x, this ABI knows none",
-		                 d->flags, d->reserved);
+	if ((d->flags & ~(uint32_t)WEIR_PLUGIN_FORKS) || d->reserved)
+		return weir__bad(c, "flags are %#x and reserved %#x, known are %#x and 0",
+		                 d->flags, d->reserved, WEIR_PLUGIN_FORKS);
 	if (d->state_size > MAX_STATE)
 		return weir__bad(c, "state_size is %u, at most %u is allowed", d->state_size, MAX_STATE);
 	if (d->needs >> (CAP_LAST_CAP + 1))

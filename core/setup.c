@@ -65,6 +65,18 @@ static int refuse(struct weir__config *c, const char *name, const struct weir__c
 	return ret->settings ? 0 : -ENOMEM;
 }
 
+static bool wants_process(struct weir__config *c, const struct weir__common_config *common,
+                          const char *path, const char *name)
+{
+	uint32_t isolation = common->isolation;
+
+	if (isolation == WEIR__ISOLATION_AUTO)
+		isolation = weir__config_daemon(c)->isolation;
+	if (isolation == WEIR__ISOLATION_AUTO)
+		return !weir__plugin_is_shipped(path, name);
+	return isolation == WEIR__ISOLATION_PROCESS;
+}
+
 /* It gets a process of its own, which loads this. */
 static int give_library(struct weir__settings *s, const char *path, int *fd)
 {
@@ -93,8 +105,7 @@ int weir__setup_one(struct weir__config *c, const char *name, struct weir__diags
 	if (rc)
 		return rc;
 	found = !locate(c, &common, name, path, sizeof path);
-	process = found && (common.isolation == WEIR__ISOLATION_PROCESS ||
-	          (common.isolation == WEIR__ISOLATION_AUTO && !weir__plugin_is_shipped(path, name)));
+	process = found && wants_process(c, &common, path, name);
 	if (!found) {
 		snprintf(ret->refused, sizeof ret->refused, "not-found: no %s.so in the plugin "
 		         "directories; install it, or set plugins.%s.path", name, name);

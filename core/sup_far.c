@@ -40,20 +40,35 @@ static void add(struct weir__route_stats *to, const struct weir__route_stats *s)
 	to->bad |= s->bad;
 }
 
+/* The output's own view of one of its ends in a process. */
+static void process_end(struct sup_route *r, uint32_t id, struct weir__route_stats *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	if (r->to->host)
+		weir__host_end_stats(r->to->host, id, ret);
+	ret->queued = ret->offered - ret->delivered - ret->rejected;
+	ret->crashed = 0; /* only known when that process is gone: then it is in rx_closed */
+}
+
 static void output_end(struct sup_route *r, struct weir__route_stats *rx)
 {
-	struct weir__route_stats live = { 0 };
+	struct weir__route_stats end;
 
 	if (!r->far_to) {
 		weir__route_stats(r->route, rx);
 		return;
 	}
-	if (r->open && r->to->host)
-		weir__host_end_stats(r->to->host, r->id, &live);
-	live.queued = live.offered - live.delivered - live.rejected;
-	live.crashed = 0; /* only known when that process is gone: then it is in rx_closed */
 	*rx = r->rx_closed;
-	add(rx, &live);
+	for (size_t i = 0; i < r->old_count; i++) {
+		process_end(r, r->old[i].id, &end);
+		add(rx, &end);
+	}
+	if (r->rx_final)
+		end = r->rx_last; /* its process is no more */
+	else
+		process_end(r, r->id, &end);
+	if (r->open)
+		add(rx, &end);
 }
 
 static void collector_end(struct sup_route *r, struct weir__route_stats *tx)
@@ -66,59 +81,124 @@ static void collector_end(struct sup_route *r, struct weir__route_stats *tx)
 
 void weir__sup_far_stats(struct sup_route *r, struct weir__route_stats *tx, struct weir__route_stats *rx)
 {
-	struct weir__route_stats live;
-	bool then = r->attached && r->live_valid;
+	struct weir__route_stats live = { 0 };
 
-	collector_end(r, &live);
-	if (then) {
+	/* While it runs all is as of the collector's last answer, before the first as of the
+	 * beginning, so that it belongs together. */
+	if (r->attached && r->live_valid) {
 		live = r->live_stats;
 		live.crashed = 0;
 		*rx = r->rx_then;
+	} else if (r->attached) {
+		*rx = r->rx_began;
 	} else {
+		collector_end(r, &live);
 		output_end(r, rx);
 	}
 	*tx = r->tx_closed;
 	add(tx, &live);
 }
 
+static void close_end(struct sup_plugin *p, uint32_t id, struct sup_route *r);
+
+/* An output's end that is over: what it has not received is crashed. */
+static void fold_end(struct sup_route *r, size_t i, bool dead)
+{
+	const struct sup_old_end *old = &r->old[i];
+	struct weir__route_stats end;
+	uint64_t arrived;
+
+	process_end(r, old->id, &end);
+	arrived = dead ? end.delivered + end.rejected : end.offered;
+	if (arrived < old->room)
+		r->tx_closed.crashed += old->room - arrived;
+	if (arrived > old->room) /* its collector was killed between two counts */
+		r->tx_closed.offered += arrived - old->room;
+	end.offered = arrived;
+	if (dead)
+		end.queued = end.queued_bytes = 0;
+	end.crashed = end.queued; /* not dead, but cut off */
+	end.queued = 0;
+	add(&r->rx_closed, &end);
+	if (!dead)
+		close_end(r->to, old->id, NULL); /* and forget it */
+	r->old[i] = r->old[--r->old_count];
+}
+
+/* Those of whom the output has acknowledged everything. */
+static void fold_ended(struct sup_route *r)
+{
+	struct weir__route_stats end;
+
+	for (size_t i = r->old_count; i-- > 0;) {
+		process_end(r, r->old[i].id, &end);
+		if (r->old[i].closed && !end.queued)
+			fold_end(r, i, false);
+	}
+}
+
 void weir__sup_far_remember(struct weir__supervisor *s)
 {
-	for (struct sup_route *r = s->routes; r; r = r->next)
+	for (struct sup_route *r = s->routes; r; r = r->next) {
+		fold_ended(r);
 		if (r->far_from)
 			output_end(r, &r->rx_before);
+	}
 }
 
 /* ---- its end ---------------------------------------------------------------------------- */
 
+struct closing {
+	struct weir__request rq;
+	struct sup_route *r; /* NULL: nobody waits for that */
+};
+
 static void end_closed(struct weir__host *h, struct weir__request *rq)
 {
-	(void)h;
-	weir__free(rq);
+	struct closing *c = rq->arg;
+
+	for (size_t i = 0; c->r && c->r->to->host == h && i < c->r->old_count; i++)
+		c->r->old[i].closed |= c->r->old[i].id == rq->close.id;
+	weir__free(c);
 }
 
-/* A process closes its end; nobody waits for that. */
-static void close_end(struct sup_plugin *p, uint32_t id)
+/* A process closes its end; an output's, which may have frames still, is kept until it is
+ * asked a second time. */
+static void close_end(struct sup_plugin *p, uint32_t id, struct sup_route *r)
 {
-	struct weir__request *rq = p->host && weir__host_pid(p->host) ? weir__zalloc(sizeof *rq) : NULL;
+	struct closing *c = p->host && weir__host_pid(p->host) ? weir__zalloc(sizeof *c) : NULL;
 
-	if (!rq)
+	if (!c)
 		return;
-	*rq = (struct weir__request){ .type = WEIR__HOST_CLOSE, .done = end_closed, .close = { .id = id } };
-	if (weir__host_request(p->host, rq))
-		weir__free(rq);
+	c->r = r;
+	c->rq = (struct weir__request){ .type = WEIR__HOST_CLOSE, .done = end_closed, .arg = c,
+		.close = { .id = id } };
+	if (weir__host_request(p->host, &c->rq))
+		weir__free(c);
 }
 
-/* What its plugin has not acknowledged by now is not waited for. */
+/* Both in processes: the output's end goes on until it has acknowledged what it has. */
+static void retire(struct sup_route *r, const struct weir__route_stats *tx)
+{
+	if (r->old_count == SUP_OLD_ENDS)
+		fold_end(r, 0, false);
+	r->old[r->old_count++] = (struct sup_old_end){ .id = r->id,
+		.room = tx->offered - tx->queue_full - tx->breaker_open };
+	close_end(r->to, r->id, r);
+}
+
 void weir__sup_far_fold(struct sup_route *r)
 {
-	struct weir__route_stats rx;
-
-	if (!r->far_to || !r->far_from)
+	if (!r->far_from || !r->far_to)
 		return;
-	output_end(r, &rx);
-	rx.offered = rx.delivered + rx.rejected;
-	rx.queued = rx.queued_bytes = 0;
-	r->rx_closed = rx;
+	while (r->old_count)
+		fold_end(r, 0, true);
+	if (!r->open || r->rx_final)
+		return;
+	process_end(r, r->id, &r->rx_last);
+	r->rx_final = true;
+	r->rx_last.offered = r->rx_last.delivered + r->rx_last.rejected;
+	r->rx_last.queued = r->rx_last.queued_bytes = 0;
 }
 
 void weir__sup_far_over(struct sup_route *r, const uint64_t *sent)
@@ -132,21 +212,29 @@ void weir__sup_far_over(struct sup_route *r, const uint64_t *sent)
 		weir__route_close(r->route); /* nothing is received after this */
 	if (r->far_from) {
 		collector_end(r, &tx);
-		output_end(r, &rx);
 		if (sent)
 			tx.offered = *sent;
-		arrived = (r->far_to ? rx.delivered + rx.rejected : rx.offered) - r->rx_began.offered;
+		tx.delivered = tx.rejected = tx.queued = tx.queued_bytes = 0;
+		close_end(r->from, r->id, NULL);
+	}
+	if (r->far_from && r->far_to && !r->rx_final) {
+		retire(r, &tx);
+		add(&r->tx_closed, &tx);
+	} else if (r->far_from) {
+		output_end(r, &rx);
+		arrived = r->far_to ? r->rx_last.offered : rx.offered - r->rx_began.offered;
 		if (tx.offered < tx.queue_full + tx.breaker_open + arrived)
 			tx.offered = tx.queue_full + tx.breaker_open + arrived; /* killed between two counts */
 		tx.crashed = tx.offered - tx.queue_full - tx.breaker_open - arrived;
-		tx.delivered = tx.rejected = tx.queued = tx.queued_bytes = 0;
 		add(&r->tx_closed, &tx);
-		weir__sup_far_fold(r);
-		close_end(r->from, r->id);
+		if (r->far_to)
+			add(&r->rx_closed, &r->rx_last);
+	} else {
+		close_end(r->to, r->id, NULL);
+		close_end(r->to, r->id, NULL);
 	}
-	if (r->far_to)
-		close_end(r->to, r->id);
-	r->open = false;
+	memset(&r->rx_last, 0, sizeof r->rx_last);
+	r->open = r->rx_final = false;
 }
 
 /* ---- its beginning -------------------------------------------------------------------------- */
@@ -199,9 +287,7 @@ static void attach(struct opening *o)
 	int rc = 0;
 
 	r->opening = false;
-	output_end(r, &r->rx_began);
-	if (r->far_to) /* of a process that was not there before, and has an end of its own */
-		r->rx_began = r->rx_closed;
+	output_end(r, &r->rx_began); /* r is not open yet: without this new end */
 	o->rq = (struct weir__request){ .type = WEIR__HOST_ATTACH, .done = attached, .arg = o,
 		.attach = { .topics = r->topics, .config = config_of(r) } };
 	if (r->far_from) {
@@ -228,7 +314,7 @@ static void receiving(struct weir__host *h, struct weir__request *rq)
 	if (!still_there(o)) {
 		o->r->opening = false;
 		if (!rq->rc && o->r->to->host == o->to)
-			close_end(o->r->to, o->r->id);
+			close_end(o->r->to, o->r->id, NULL);
 		weir__free(o);
 	} else if (rq->rc) {
 		give_up(o, "the output's end", rq->rc);
@@ -248,6 +334,8 @@ void weir__sup_far_open(struct sup_route *r)
 		weir__free(o);
 		return;
 	}
+	if (r->far_from && r->far_to)
+		r->id = ++r->from->sup->last_route; /* the old one may have an end there still */
 	o->r = r;
 	o->from = r->from->host;
 	o->to = r->to->host;

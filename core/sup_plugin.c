@@ -352,6 +352,8 @@ static void end_done(struct weir__host *h, struct weir__request *rq)
 	if (!p)
 		return;
 	weir__sup_halt_routes(p);
+	if (weir__host_pid(p->host)) /* its ends of routes are read while it has them */
+		weir__sup_close_routes(p);
 	free_host(p);
 	weir__sup_close_routes(p);
 	after_stop(p);

@@ -8,11 +8,20 @@
 
 struct sup_plugin;
 
+/* Outputs' ends that have frames of a collector's process that is no more: more than a
+ * few only if it fails faster than the output acknowledges; then the oldest is cut off. */
+#define SUP_OLD_ENDS 8
+struct sup_old_end {
+	uint32_t id;
+	uint64_t room;  /* what that process had offered and found room for */
+	bool closed;    /* nothing more is received */
+};
+
 /* One collector to one output. Lives as long as both are known; closed and opened
  * as they stop and start, its counters go on. */
 struct sup_route {
 	struct sup_route *next;
-	uint32_t id;                /* not 0 */
+	uint32_t id;                /* not 0; between two processes a new one each time */
 	struct sup_plugin *from, *to;
 	struct weir__route *route;
 	uint32_t topics;
@@ -20,8 +29,10 @@ struct sup_route {
 	/* Of a collector in a process, which has an end of its own: what its ends that are
 	 * over have counted, and the output's end when this one's began, and when the
 	 * collector was last asked. An end that is not here either adds up in rx_closed. */
-	bool far_from, far_to, opening;
-	struct weir__route_stats tx_closed, rx_closed, rx_began, rx_before, rx_then;
+	bool far_from, far_to, opening, rx_final;
+	struct weir__route_stats tx_closed, rx_closed, rx_began, rx_before, rx_then, rx_last;
+	struct sup_old_end old[SUP_OLD_ENDS];
+	size_t old_count;
 	struct weir__ledger closed; /* source side of the periods that are over */
 	struct weir__ledger live;   /* source side since attach, last snapshot */
 	struct weir__route_stats live_stats; /* of the same moment; while attached */
@@ -134,7 +145,8 @@ void weir__sup_cancel_detaches(struct sup_plugin *p);
  * what its collector, which is dead, has handed to it; else NULL. */
 void weir__sup_far_open(struct sup_route *r);
 void weir__sup_far_over(struct sup_route *r, const uint64_t *sent);
-/* The output's process is about to be forgotten: keep what its end has counted. */
+/* The output's process is no more: what its ends have counted is final. Before its host
+ * is freed. */
 void weir__sup_far_fold(struct sup_route *r);
 /* The collector's end, and the output's, if the collector is in a process. */
 void weir__sup_far_stats(struct sup_route *r, struct weir__route_stats *tx, struct weir__route_stats *rx);

@@ -411,6 +411,8 @@ void weir__sup_close_routes(struct sup_plugin *p)
 {
 	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
 		if (r->far_from || r->far_to) {
+			if (r->to == p)
+				weir__sup_far_fold(r);
 			if (r->from == p || r->to == p)
 				weir__sup_far_over(r, NULL);
 			if (r->to == p)

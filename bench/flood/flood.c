@@ -207,7 +207,7 @@ static const struct weir_source sources[] = {
 WEIR_PLUGIN(
 	.name = "flood", .version = "1.0.0", .kind = WEIR_COLLECTOR, .topics = "flood",
 	.doc = "Real kernel events at a chosen rate, for tests and benchmarks",
-	.state_size = sizeof(struct flood), .needs = WEIR_CAP_BPF | WEIR_CAP_PERFMON,
+	.flags = WEIR_PLUGIN_FORKS, .state_size = sizeof(struct flood), .needs = WEIR_CAP_BPF | WEIR_CAP_PERFMON,
 	.options = WEIR_TABLE(options), .schemas = WEIR_TABLE(schemas),
 	.queries = WEIR_TABLE(queries), .sources = WEIR_TABLE(sources),
 	.fini = stop);

@@ -237,10 +237,9 @@ void flood_helper_close(struct flood_helper *h)
 	}
 	for (int i = 0; i < 100 && !gone(h); i++)
 		usleep(1000);
-	if (!gone(h)) {
-		kill(h->pid, SIGKILL);
+	/* In a process of the plugin's own nobody may be signalled: it ends with that. */
+	if (!gone(h) && !kill(h->pid, SIGKILL))
 		waitpid(h->pid, NULL, 0);
-	}
 	if (h->shared)
 		munmap(h->shared, sizeof *h->shared);
 	memset(h, 0, sizeof *h);

@@ -221,7 +221,7 @@ static int sealed(uint64_t needs, int (*fn)(void))
 
 	if (!pid) {
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-		rc = weir__confine_seal(needs);
+		rc = weir__confine_seal(needs, false);
 		if (rc)
 			_exit(rc == -EOPNOTSUPP ? 77 : 96);
 		_exit(fn());

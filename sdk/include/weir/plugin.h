@@ -19,6 +19,9 @@ enum weir_kind { WEIR_COLLECTOR = 1, WEIR_PROCESSOR = 2, WEIR_OUTPUT = 3 };
 
 enum weir_plugin_flags {
 	WEIR_PLUGIN_FLAG_NONE = 0,
+	/* 1.1: it forks processes of its own. One in a process of its own may not else; it
+	 * still runs no other program, and signals nobody: what it forks must end by itself. */
+	WEIR_PLUGIN_FORKS = 1,
 };
 
 /* What deliver() may return besides a negative errno. */

@@ -3,6 +3,7 @@
  * The ABI version, and its changelog. The top entry must equal the macros;
  * tests/abi holds it against them.
  *
+ * 1.1  Descriptor flag WEIR_PLUGIN_FORKS.
  * 1.0  First release.
  *
  * Rules: a major change refuses older plugins; a minor one only appends. No
@@ -12,6 +13,6 @@
 #define WEIR_VERSION_H
 
 #define WEIR_ABI_MAJOR 1
-#define WEIR_ABI_MINOR 0
+#define WEIR_ABI_MINOR 1
 
 #endif
