@@ -110,6 +110,25 @@ void give_to_daemon(const char *path)
 	assert_int_equal(chown(path, id.uid, id.gid), 0);
 }
 
+/* A test that fails leaves its daemon: it must not run on, at full speed perhaps. */
+static pid_t spawned[256];
+static size_t spawned_count;
+
+static void kill_spawned(void)
+{
+	for (size_t i = 0; i < spawned_count; i++)
+		if (waitpid(spawned[i], NULL, WNOHANG) == 0)
+			kill(spawned[i], SIGKILL);
+}
+
+static void remember(pid_t pid)
+{
+	if (!spawned_count)
+		atexit(kill_spawned);
+	if (spawned_count < sizeof spawned / sizeof spawned[0])
+		spawned[spawned_count++] = pid;
+}
+
 void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml)
 {
 	memset(d, 0, sizeof *d);
@@ -123,6 +142,8 @@ void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml)
 	give_to_daemon(d->dir);
 	d->pid = fork();
 	assert_true(d->pid >= 0);
+	if (d->pid)
+		remember(d->pid);
 	if (!d->pid) {
 		become(d, uid);
 		int log = open(d->log, O_CREAT | O_WRONLY | O_APPEND, 0600);
