@@ -130,6 +130,57 @@ static void exactly(void **state)
 	daemon_clean(&d);
 }
 
+static bool both_run(const json_t *status, void *arg)
+{
+	(void)arg;
+	return json_integer_value(json_object_get(plugin_of(status, "iomonitor"), "pid")) > 0 &&
+	       json_integer_value(json_object_get(plugin_of(status, "stdout"), "pid")) > 0;
+}
+
+static void process_is_exact(const json_t *plugin, uid_t uid)
+{
+	const char *name = json_string_value(json_object_get(plugin, "name"));
+	static const char *const sets[] = { "CapInh:", "CapPrm:", "CapEff:", "CapAmb:" };
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)num(plugin, "pid"));
+	assert_int_equal(hex_field(path, "Uid:", NULL), uid);
+	for (size_t i = 0; i < 4; i++)
+		if (hex_field(path, sets[i], NULL) != needs_of(name))
+			fail_msg("%s of %s is not what it declares", sets[i], name);
+	assert_int_equal(hex_field(path, "NoNewPrivs:", NULL), 1);
+	assert_int_equal(hex_field(path, "Seccomp:", NULL), 2);
+}
+
+/* The process of a plugin has exactly what that declares, and a filter; it ends with
+ * the daemon, however that ends. */
+static void processes(void **state)
+{
+	struct weir__identity id;
+	struct daemon d;
+	char path[64];
+	json_t *s;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(weir__privilege_identity("weir", &id), 0);
+	daemon_start(&d, COMMON "http: {listen: ''}\nplugins:\n  iomonitor: {isolation: process}\n"
+	             "  stdout: {isolation: process, file: /dev/null}\n  procfs-fallback:\n");
+	s = wait_for(&d, both_run, NULL, "both processes");
+	process_is_exact(plugin_of(s, "iomonitor"), id.uid);
+	process_is_exact(plugin_of(s, "stdout"), id.uid);
+	assert_string_equal(json_string_value(json_object_get(plugin_of(s, "iomonitor"), "source")), "bpf");
+	pid = (pid_t)num(plugin_of(s, "iomonitor"), "pid");
+	json_decref(s);
+	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(daemon_stop(&d, SIGKILL), -1);
+	for (int i = 0; i < 2000 && !access(path, F_OK); i++)
+		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+	assert_int_not_equal(access(path, F_OK), 0);
+	daemon_clean(&d);
+}
+
 /* `user: root` keeps the uid and nothing else, and is warned of; "" keeps all. */
 static void root_when_asked(void **state)
 {
@@ -412,7 +463,7 @@ static void documented(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(exactly), cmocka_unit_test(root_when_asked),
+		cmocka_unit_test(exactly), cmocka_unit_test(processes), cmocka_unit_test(root_when_asked),
 		cmocka_unit_test(no_right_to_change), cmocka_unit_test(too_late),
 		cmocka_unit_test(before_and_after), cmocka_unit_test(writable_plugin),
 		cmocka_unit_test(documented),
