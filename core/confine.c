@@ -83,27 +83,51 @@ static int ambient(uint64_t caps)
 	return 0;
 }
 
-/* Exactly `needs` of what is held, over the exec: permitted, effective and ambient.
- * Uid 0 is no exception where that can be had (securebits). */
-static int set_rights(uint64_t needs)
+static uint64_t held_caps(void)
 {
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct d[2] = { { 0 } };
-	const uint64_t admin = 1ull << CAP_SYS_ADMIN, bpf = 1ull << CAP_BPF | 1ull << CAP_PERFMON;
-	uint64_t held, caps;
 
-	if (syscall(SYS_capget, &head, d) != 0)
+	return syscall(SYS_capget, &head, d) == 0 ? d[0].permitted | (uint64_t)d[1].permitted << 32 : 0;
+}
+
+/* By the bare calls: libc's would have all threads do it, and there is only this one. */
+static int become(uid_t uid, gid_t gid)
+{
+	if (!uid || geteuid() != 0)
+		return 0;
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 || syscall(SYS_setgroups, 0, NULL) != 0 ||
+	    syscall(SYS_setresgid, gid, gid, gid) != 0 || syscall(SYS_setresuid, uid, uid, uid) != 0)
 		return -errno;
-	held = d[0].permitted | (uint64_t)d[1].permitted << 32;
+	return 0;
+}
+
+/* What this process and its children can never have, uid 0 or not. */
+static void bound(uint64_t caps)
+{
+	for (unsigned long i = 0; i < 64; i++)
+		if (!(caps & 1ull << i) && prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1)
+			prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+	prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED, 0, 0, 0);
+}
+
+/* Exactly `needs` of what is held, over the exec: permitted, effective and ambient. */
+static int set_rights(uint64_t needs, uid_t uid, gid_t gid)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct d[2];
+	const uint64_t admin = 1ull << CAP_SYS_ADMIN, bpf = 1ull << CAP_BPF | 1ull << CAP_PERFMON;
+	uint64_t held = held_caps(), caps;
+	int rc;
+
 	if ((needs & bpf & ~held) && (held & admin))
 		needs |= admin; /* a kernel or a container that knows only the old one */
 	caps = needs & held;
-	if (held & 1ull << CAP_SETPCAP) {
-		for (unsigned long i = 0; i < 64; i++)
-			if (!(caps & 1ull << i) && prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1)
-				prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
-		prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED, 0, 0, 0);
-	}
+	if (held & 1ull << CAP_SETPCAP)
+		bound(caps);
+	rc = become(uid, gid);
+	if (rc)
+		return rc;
 	for (int i = 0; i < 2; i++)
 		d[i].permitted = d[i].effective = d[i].inheritable = (uint32_t)(caps >> 32 * i);
 	if (syscall(SYS_capset, &head, d) != 0)
@@ -156,7 +180,7 @@ int weir__confine_exec(const struct weir__confine *c)
 	if (!rc)
 		rc = set_limits(c);
 	if (!rc)
-		rc = set_rights(c->needs);
+		rc = set_rights(c->needs, c->uid, c->gid);
 	if (!rc && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
 		rc = -errno;
 	/* It may have gone before the kernel knew that it matters. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What holds a plugin's process in: limits and rights between fork and exec, the
- * filter of system calls once its library is loaded. Its cgroup is hostgroup.h.
+ * filter of system calls before its library is loaded. Its cgroup is hostgroup.h.
  *
- *   fork -> weir__confine_exec -> exec weir host -> dlopen -> weir__confine_seal -> init
+ *   fork -> weir__confine_exec -> exec weir host -> weir__confine_seal -> dlopen -> init
+ *
+ * All that dlopen does is allowed by the filter, so a library's constructors run under
+ * it as well.
  */
 #ifndef WEIR_CORE_CONFINE_H
 #define WEIR_CORE_CONFINE_H
@@ -28,6 +31,8 @@
 struct weir__confine {
 	pid_t parent;          /* getpid() before the fork: it dies with this process */
 	uint64_t needs;        /* what the plugin declares; of that, what is held */
+	uid_t uid;             /* not 0: become this user first; for what root starts before the drop */
+	gid_t gid;
 	uint64_t memory_bytes; /* its limit; 0: none */
 	uint64_t mapped_bytes; /* shared mappings beyond that, rings twice; if memory_bytes */
 	uint32_t open_files;   /* 0: the daemon's own limit */

@@ -246,15 +246,14 @@ static void do_load(const struct weir__link_head *head, const char *body, const 
 	char why[512] = "the daemon did not say what to load", *text;
 	int refusal, rc = -EINVAL;
 
-	if (path && !child.loaded && head->fds)
-		rc = weir__load_fd(fds[0], path, name && *name ? name : NULL, &child.loaded, &refusal, why, sizeof why);
-	if (!rc) {
-		rc = weir__confine_seal(child.loaded->desc.needs,
-		                        child.loaded->desc.flags & WEIR_PLUGIN_FORKS);
-		if (rc == -EOPNOTSUPP)
-			rc = 0; /* the other walls stand */
-		else if (rc)
+	if (path && !child.loaded && head->fds) {
+		/* Before the library, whose constructors are the plugin's code already. */
+		rc = weir__confine_seal((uint64_t)json_integer_value(json_object_get(j, "needs")),
+		                        json_is_true(json_object_get(j, "forks")));
+		if (rc && rc != -EOPNOTSUPP) /* without filters the other walls stand */
 			snprintf(why, sizeof why, "cannot filter system calls: %s", strerror(-rc));
+		else
+			rc = weir__load_fd(fds[0], path, name && *name ? name : NULL, &child.loaded, &refusal, why, sizeof why);
 	}
 	json_decref(j);
 	desc = rc ? NULL : weir__desc_encode(&child.loaded->desc);

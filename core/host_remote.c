@@ -650,8 +650,11 @@ static int load(struct weir__remote *r)
 	int rc = push(r, NULL, &id);
 
 	return rc ? rc : send_json(r->link, WEIR__WIRE_LOAD, id,
-	                           json_pack("{s:s, s:s}", "path", r->h->settings->library,
-	                                     "name", r->h->desc->name), &r->h->settings->library_fd, 1);
+	                           json_pack("{s:s, s:s, s:I, s:b}", "path", r->h->settings->library,
+	                                     "name", r->h->desc->name, "needs",
+	                                     (json_int_t)r->h->desc->needs, "forks",
+	                                     (int)(r->h->desc->flags & WEIR_PLUGIN_FORKS)),
+	                           &r->h->settings->library_fd, 1);
 }
 
 static void make_group(struct weir__remote *r)

@@ -27,6 +27,7 @@
 #define DEADLINE_S 20.0
 
 bool fixture_close_standard;
+uint64_t fixture_without;
 
 static double now_s(void)
 {
@@ -149,6 +150,9 @@ void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml)
 		int log = open(d->log, O_CREAT | O_WRONLY | O_APPEND, 0600);
 		int out = open(d->out, O_CREAT | O_WRONLY | O_APPEND, 0600);
 
+		for (unsigned long cap = 0; cap < 64; cap++)
+			if (fixture_without & 1ull << cap)
+				prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(out, 1);
 		dup2(log, 2);

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct daemon {
@@ -29,6 +30,8 @@ void daemon_start(struct daemon *d, const char *yaml);
 void daemon_spawn(struct daemon *d, const char *yaml);
 /* The next daemons start without descriptors 0 to 2; then they have no log. */
 extern bool fixture_close_standard;
+/* The next daemons start without these capabilities. */
+extern uint64_t fixture_without;
 /* A file or directory becomes the user's that a daemon started now will be. */
 void give_to_daemon(const char *path);
 /* As another user, who gets the directory. */

@@ -402,7 +402,7 @@ static void test_before_syntax_error(void **state)
 	              "weir.yaml:1:1: error: unknown key \"lgo\"\n"
 	              "    1 | lgo:\n"
 	              "      | ^^^\n"
-	              "   expected one of: log, http, control, state_dir, plugin_dirs, "
+	              "   expected one of: log, http, control, state_dir, user, plugin_dirs, "
 	              "shutdown_timeout, probe_interval, plugins; did you mean \"log\"?\n"
 	              "weir.yaml:2:7: error: this list is never closed\n"
 	              "    2 | http: [x\n"

@@ -5,6 +5,7 @@
  */
 #include "confine.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -42,7 +43,7 @@ static int report(void)
 	int sig;
 
 	while (f && fgets(line, sizeof line, f))
-		if (!strncmp(line, "Cap", 3) || !strncmp(line, "NoNewPrivs", 10))
+		if (!strncmp(line, "Cap", 3) || !strncmp(line, "Uid:", 4) || !strncmp(line, "Groups:", 7) || !strncmp(line, "NoNewPrivs", 10))
 			fputs(line, stdout);
 	if (f)
 		fclose(f);
@@ -163,6 +164,26 @@ static void nothing(void **state)
 		assert_non_null(strstr(text, "data 0 space 0"));
 }
 
+/* Before the daemon's own drop root starts children as its user to be. */
+static void another_user(void **state)
+{
+	struct weir__confine c = { .needs = CAPS, .uid = 61999, .gid = 61998 };
+	char text[4096];
+
+	(void)state;
+	if (geteuid()) {
+		print_message("SKIP: another_user: needs root\n");
+		skip();
+	}
+	assert_int_equal(run_confined(&c, text, sizeof text), 0);
+	assert_non_null(strstr(text, "Uid:\t61999\t61999\t61999\t61999\n"));
+	assert_non_null(strstr(text, "Groups:\t \n"));
+	assert_int_equal(field(text, "CapPrm:"), CAPS);
+	assert_int_equal(field(text, "CapAmb:"), CAPS);
+	assert_int_equal(field(text, "CapBnd:"), CAPS);
+	assert_non_null(strstr(text, "deathsig 9"));
+}
+
 /* A parent that is gone already, and descriptors out of order, are errors. */
 static void refused(void **state)
 {
@@ -248,6 +269,8 @@ static int ordinary_work(void)
 	if (!p || pthread_create(&t, NULL, nothing_to_do, p) || pthread_join(t, &r) || r != p)
 		return 1;
 	free(p);
+	if (!dlopen("libm.so.6", RTLD_NOW | RTLD_LOCAL) || !dlopen("libresolv.so.2", RTLD_NOW | RTLD_LOCAL))
+		return 2; /* a plugin is loaded under the filter */
 	WORKS(fd);
 	WORKS(s = socket(AF_UNIX, SOCK_STREAM, 0));
 	close(s);
@@ -401,7 +424,8 @@ static void table_is_a_set(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(exactly), cmocka_unit_test(nothing), cmocka_unit_test(refused),
+		cmocka_unit_test(exactly), cmocka_unit_test(nothing), cmocka_unit_test(another_user),
+		cmocka_unit_test(refused),
 		cmocka_unit_test(dies_with_parent), cmocka_unit_test(work_and_denials),
 		cmocka_unit_test(declared), cmocka_unit_test(killers), cmocka_unit_test(table_is_a_set),
 	};

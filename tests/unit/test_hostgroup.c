@@ -209,6 +209,60 @@ static void cpu_is_bounded(void **state)
 	weir__hostgroups_free(g);
 }
 
+/* After the drop: groups that root made and gave away are the user's to run. */
+static int as_user(void)
+{
+	const struct weir__hostgroup_limits limits = { .cpu_percent = 50, .memory_bytes = 64 << 20, .pids = 8 };
+	struct weir__hostgroup_usage u;
+	struct weir__hostgroups *g;
+	struct weir__hostgroup *h;
+	char why[400];
+	int status = 0;
+	pid_t pid;
+
+	if (weir__hostgroups_new(61999, 61999, &g, why, sizeof why))
+		return 1;
+	if (setresgid(61999, 61999, 61999) || setresuid(61999, 61999, 61999))
+		return 2;
+	if (weir__hostgroup_new(g, "mine", &limits, &h))
+		return 3;
+	pid = fork();
+	if (!pid)
+		_exit(weir__hostgroup_enter(h, 0) ? 99 : burn());
+	if (waitpid(pid, &status, 0) != pid || status)
+		return 4;
+	if (weir__hostgroup_usage(h, &u) || ((u.known & WEIR__GROUP_CPUACCT) && u.cpu_ns < 50000000))
+		return 5;
+	pid = fork();
+	if (!pid)
+		_exit(sleep_long());
+	if (weir__hostgroup_enter(h, pid))
+		return 6;
+	weir__hostgroup_kill(h);
+	if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status))
+		return 7;
+	weir__hostgroup_free(h);
+	weir__hostgroups_free(g); /* its own directory may stay: the parent's is not ours */
+	return exists("mine") ? 8 : 0;
+}
+
+static void after_the_drop(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid())
+		SKIP("after_the_drop", "needs root");
+	weir__hostgroups_free(real("after_the_drop", 0));
+	pid = fork();
+	if (!pid)
+		_exit(as_user());
+	status = wait_for_end(pid);
+	weir__hostgroups_free(real("after_the_drop", 0)); /* sweeps what is left */
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* What a daemon that was killed left behind is gone after the next start, and the
  * process that was still in it, too. */
 static void sweeps(void **state)
@@ -396,7 +450,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counts), cmocka_unit_test(kills), cmocka_unit_test(memory_is_bounded),
-		cmocka_unit_test(cpu_is_bounded), cmocka_unit_test(sweeps),
+		cmocka_unit_test(cpu_is_bounded), cmocka_unit_test(after_the_drop), cmocka_unit_test(sweeps),
 		cmocka_unit_test_setup_teardown(v2_alone, make_tree, remove_tree),
 		cmocka_unit_test_setup_teardown(v2_with_others, make_tree, remove_tree),
 		cmocka_unit_test_setup_teardown(v1_in_container, make_tree, remove_tree),
