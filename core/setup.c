@@ -172,15 +172,16 @@ static bool plugin_of(const char *key, char *buf, size_t size)
 	return snprintf(buf, size, "%.*s", (int)n, key + 8) == (int)n && n && n < size;
 }
 
-/* Plugins that run because somebody has said `weir enable`, though the file does not
- * name them. */
+/* Plugins that are there because somebody has said `weir enable`, though the file does
+ * not name them. One that is off, and was named when that was kept, is not. */
 static bool adopted(struct weir__config *c, const struct weir__override *it, const char *name)
 {
 	char key[WEIR__OVERRIDE_KEY_MAX];
 
 	snprintf(key, sizeof key, "plugins.%s.enabled", name);
 	return !named(c, name) && !strcmp(it->key, key) &&
-	       weir__override_find(weir__config_overrides(c), key) == it;
+	       weir__override_find(weir__config_overrides(c), key) == it &&
+	       (!it->persist || strcmp(it->value, "false"));
 }
 
 static int take_one(struct weir__setup *s, const char *name,
