@@ -91,6 +91,7 @@ static void finish(struct live_job *job)
 		if (it->change != WEIR__CHANGE_UNCHANGED)
 			snprintf(it->message, sizeof it->message, "has not settled yet");
 	}
+	weir__sup_sweep(job->d->sup);
 	job->done(job);
 	job->done = NULL;
 	uv_close((uv_handle_t *)&job->timer, on_timer_closed);

@@ -177,8 +177,8 @@ void weir__sup_free(struct weir__supervisor *s)
 	uv_close((uv_handle_t *)&s->stop_timer, free_supervisor);
 }
 
-/* Clients' outputs that are over leave the list. */
-static void sweep(struct weir__supervisor *s)
+/* Clients' outputs that are over leave the list, and plugins that were removed. */
+void weir__sup_sweep(struct weir__supervisor *s)
 {
 	struct sup_plugin **at = &s->plugins, *p;
 
@@ -280,7 +280,7 @@ void weir__sup_refresh(struct weir__supervisor *s, bool collect, void (*cb)(void
 {
 	struct refresh *r = weir__zalloc(sizeof *r);
 
-	sweep(s);
+	weir__sup_sweep(s);
 	if (!r) {
 		cb(arg);
 		return;

@@ -69,6 +69,8 @@ void weir__sup_remove(struct weir__supervisor *s, const char *name);
 int weir__sup_wait(struct weir__supervisor *s, const char *name, weir__sup_done done, void *arg);
 /* "gone": no such plugin (any more). */
 const char *weir__sup_state(struct weir__supervisor *s, const char *name);
+/* Let go of what is over; every refresh does so, too. */
+void weir__sup_sweep(struct weir__supervisor *s);
 /* What it is now ends then (uv_hrtime); 0: it does not. For status and answers. */
 void weir__sup_note_until(struct weir__supervisor *s, const char *name, uint64_t until_ns);
 
