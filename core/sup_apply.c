@@ -76,14 +76,17 @@ static void tuned(struct weir__host *h, struct weir__request *rq)
 	weir__free(rq);
 }
 
-static void set_latency(struct sup_plugin *p, uint32_t class)
+/* Tell a host what it has a copy of. Without memory it goes on as before. */
+static void tell(struct sup_plugin *p, const struct weir__request *what)
 {
 	struct weir__request *rq = weir__zalloc(sizeof *rq);
 
-	if (rq)
-		*rq = (struct weir__request){ .type = WEIR__HOST_LATENCY, .done = tuned, .latency = { class } };
+	if (rq) {
+		*rq = *what;
+		rq->done = tuned;
+	}
 	if (!rq || weir__host_request(p->host, rq)) {
-		weir__log(WEIR_WARN, p->name, "no memory: the new latency_class is in force after a restart");
+		weir__log(WEIR_WARN, p->name, "no memory: a new value is in force after a restart only");
 		weir__free(rq);
 	}
 }
@@ -92,12 +95,22 @@ static void set_latency(struct sup_plugin *p, uint32_t class)
 static void tune(struct sup_plugin *p)
 {
 	const struct weir__common_config *c = &p->settings->common;
+	struct weir__request rq;
 
-	for (struct sup_route *r = p->sup->routes; r; r = r->next)
-		if (r->to == p)
-			weir__route_tune(r->route, c->queue_bytes, (int)c->on_full);
-	if (p->host && p->desc->kind == WEIR_COLLECTOR)
-		set_latency(p, c->latency);
+	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
+		if (r->to != p)
+			continue;
+		weir__route_tune(r->route, c->queue_bytes, (int)c->on_full);
+		if (!r->far_from || !r->open || !r->from->host)
+			continue; /* else the queue is in the collector's process */
+		rq = (struct weir__request){ .type = WEIR__HOST_LIMIT, .limit = { .id = r->id,
+			.policy = (int)c->on_full, .limit = c->queue_bytes } };
+		tell(r->from, &rq);
+	}
+	if (!p->host || p->desc->kind != WEIR_COLLECTOR)
+		return;
+	rq = (struct weir__request){ .type = WEIR__HOST_LATENCY, .latency = { c->latency } };
+	tell(p, &rq);
 }
 
 /* The old ones, for the caller to keep or to free. */
