@@ -380,7 +380,7 @@ static void copy(const char *from, const char *to, const char *extra)
 static void library(void **state)
 {
 	static const char yaml[] = COMMON "plugins:\n  count:\n  stdout: {format: json, file: /dev/null, "
-		"path: '@D/stdout.so'}\n" FLOOD;
+		"isolation: thread, path: '@D/stdout.so'}\n" FLOOD;
 	char path[400];
 	json_t *a;
 	FILE *f;
