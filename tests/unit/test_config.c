@@ -252,7 +252,7 @@ static void test_all_errors(void **state)
 		"weir.yaml:3:5: error: unknown key \"intervall\" in plugins.demo\n"
 		"    3 |     intervall: 5s\n"
 		"      |     ^^^^^^^^^\n"
-		"   expected one of: enabled, path, sources, ring, latency_class, fallback, interval, "
+		"   expected one of: enabled, path, isolation, sources, ring, latency_class, fallback, interval, "
 		"mode, tls, token, comms, a; did you mean \"interval\"? "
 		"(interval: How often to look, default 1s)\n"
 		"weir.yaml:4:11: error: plugins.demo.mode: expected one of fast, slow\n"
