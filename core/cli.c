@@ -47,12 +47,24 @@ static const struct {
 	{ "tail", BIT(SOCKET) | BIT(JSON) | BIT(COUNT),
 	  "Without a topic: all of them. Events that come faster than they can be shown are\n"
 	  "left out and counted." },
-	{ "enable", BIT(SOCKET) | BIT(FOR) | BIT(JSON), NULL },
-	{ "disable", BIT(SOCKET) | BIT(FOR) | BIT(JSON), NULL },
+	{ "enable", BIT(SOCKET) | BIT(FOR) | BIT(PERSIST) | BIT(JSON),
+	  "Holds until the daemon ends, over reloads too; with --persist over its restarts." },
+	{ "disable", BIT(SOCKET) | BIT(FOR) | BIT(PERSIST) | BIT(JSON),
+	  "Holds until the daemon ends, over reloads too; with --persist over its restarts." },
 	{ "restart", BIT(SOCKET) | BIT(JSON), NULL },
-	{ "config", BIT(CONFIG) | BIT(JSON),
+	{ "set", BIT(SOCKET) | BIT(FOR) | BIT(PERSIST) | BIT(UNSET) | BIT(JSON),
+	  "Above the file and the environment, until the daemon ends; with --persist over its\n"
+	  "restarts. Without VALUE: what it is now, and where that comes from. Options of\n"
+	  "Weir's own, such as log.level, too.\n"
+	  "Exit: 1 if it was refused, or the plugin did not start with it." },
+	{ "reload", BIT(SOCKET) | BIT(JSON),
+	  "Plugins whose section is as it was are not touched. If anything is wrong, nothing is\n"
+	  "changed. Answers when every plugin has settled.\n"
+	  "Exit: 1 if it was refused, or a plugin did not start with its new section." },
+	{ "config", BIT(CONFIG) | BIT(SOCKET) | BIT(RUNNING) | BIT(JSON),
 	  "check: say everything that is wrong, exit 1 if something is. show: print the\n"
-	  "configuration in effect, defaults included. schema: print its JSON schema." },
+	  "configuration in effect, defaults included, with --running that of the daemon.\n"
+	  "schema: print its JSON schema." },
 	{ "docs", BIT(CONFIG),
 	  "Writes options.md, metrics.md, events.md and commands.md, always the same for the\n"
 	  "same plugins: those named, or all there are." },

@@ -22,6 +22,8 @@
 	X(enable,  "NAME",                    "Switch a plugin on")            \
 	X(disable, "NAME",                    "Switch a plugin off")           \
 	X(restart, "NAME",                    "Stop and start a plugin")       \
+	X(set,     "NAME.OPTION [VALUE]",     "Set an option of the running daemon, or show it") \
+	X(reload,  "",                        "Read the configuration again, change only what changed") \
 	X(config,  "check | show | schema",   "Check, print or describe the configuration") \
 	X(docs,    "DIR [NAME...]",           "Write the reference pages")     \
 	X(version, "",                        "Print versions")
@@ -39,7 +41,10 @@ WEIR__COMMANDS(X)
 	X(SOCKET, 's', "socket", "PATH", "Control socket; else $WEIR_CONTROL_SOCKET, else the default one") \
 	X(JSON,   'j', "json",   NULL,   "Print JSON, for programs")           \
 	X(COUNT,  'n', "count",  "N",    "Stop after this many events")        \
-	X(FOR,    'f', "for",    "TIME", "Go back to the state before after this time, such as 5m")
+	X(FOR,    'f', "for",    "TIME", "Go back to the state before after this time, such as 5m") \
+	X(PERSIST, 'p', "persist", NULL, "Keep it over a restart of the daemon, in state_dir") \
+	X(UNSET,  'u', "unset",  NULL,   "Take back what was set: the configuration holds again") \
+	X(RUNNING, 'r', "running", NULL, "Of the running daemon, not of the file")
 
 enum weir__cli_option {
 #define X(id, ...) WEIR__CLI_##id,
@@ -75,6 +80,11 @@ weir__cli_error(const char *name, const char *fmt, ...);
 /* Ask the daemon. NULL: it has been said why; else an answer with "ok" true, to be
  * json_decref'ed. Takes the reference of request. */
 json_t *weir__cli_ask(const struct weir__cli *cli, json_t *request, int timeout_ms);
+/* The same for a change that may take its time: says on a terminal what it waits for,
+ * prints the diagnostics of a refusal, and with --json the answer, whatever it is. */
+json_t *weir__cli_change(const struct weir__cli *cli, json_t *request);
+/* --for in seconds, 0 without. 0, or 2 after a complaint. */
+int weir__cli_for(const struct weir__cli *cli, double *ret_s);
 const char *weir__cli_socket(const struct weir__cli *cli);
 /* --config, else $WEIR_CONFIG, else /etc/weir/weir.yaml if it is there, else NULL: the
  * built-in one. */

@@ -6,6 +6,7 @@
  */
 #include "cli.h"
 #include "cli_plugins.h"
+#include "cli_table.h"
 #include "config_show.h"
 #include "protocol.h"
 
@@ -61,6 +62,25 @@ static int check_json(const struct weir__cli *cli, const char *file,
 	return weir__diags_failed(d);
 }
 
+/* A kept override may be a secret, and here is no daemon to hide it. */
+static const char *override_shown(const struct weir__setup *setup, const struct weir__override *it)
+{
+	size_t i, n;
+
+	for (i = 0; i < setup->count; i++) {
+		const struct weir__settings *s = setup->plugins[i].settings;
+		const struct weir_option *opt;
+
+		n = strlen(s->name);
+		if (strncmp(it->key, "plugins.", 8) || strncmp(it->key + 8, s->name, n) ||
+		    it->key[8 + n] != '.' || !s->desc)
+			continue;
+		opt = weir__option_find(&s->desc->options, it->key + 8 + n + 1);
+		return opt && (opt->flags & WEIR_OPTION_SECRET) ? "***" : it->value;
+	}
+	return it->value;
+}
+
 static int check_text(const struct weir__cli *cli, const char *file,
                       const struct weir__diags *d, const struct weir__setup *setup)
 {
@@ -78,6 +98,10 @@ static int check_text(const struct weir__cli *cli, const char *file,
 		       !setup->plugins[i].loaded ? " (not loaded)" :
 		       !setup->plugins[i].settings->common.enabled ? " (disabled)" : "");
 	printf("\n");
+	for (i = 0; i < weir__config_overrides(setup->config)->count; i++)
+		weir__print_line(stdout, "set at run time, above the file: %s = %s",
+		                 weir__config_overrides(setup->config)->items[i].key,
+		                 override_shown(setup, &weir__config_overrides(setup->config)->items[i]));
 	return 0;
 }
 
@@ -109,6 +133,20 @@ static int check(const struct weir__cli *cli)
 		weir__setup_fini(&setup);
 	weir__diags_fini(&d);
 	return rc ? 1 : code;
+}
+
+static int show_running(const struct weir__cli *cli)
+{
+	json_t *answer = weir__cli_ask(cli, json_pack("{s:s}", "cmd", "config"), 5000);
+	const char *text = json_string_value(json_object_get(answer, "text"));
+
+	if (answer && !text)
+		weir__cli_error(cli->name, "the daemon did not say: it may be older than the command, or "
+		                "out of memory");
+	if (text)
+		fputs(text, stdout); /* escaped by the daemon's own config show */
+	json_decref(answer);
+	return text ? 0 : 1;
 }
 
 static int show(const struct weir__cli *cli)
@@ -175,8 +213,10 @@ int weir__cmd_config(int argc, char **argv)
 		return weir__cmd_usage(cli.name, "say one of check, show, schema");
 	if (!strcmp(cli.argv[0], "check"))
 		return check(&cli);
+	if (cli.option[WEIR__CLI_RUNNING] && strcmp(cli.argv[0], "show"))
+		return weir__cmd_usage(cli.name, "--running is for show");
 	if (!strcmp(cli.argv[0], "show"))
-		return show(&cli);
+		return cli.option[WEIR__CLI_RUNNING] ? show_running(&cli) : show(&cli);
 	if (!strcmp(cli.argv[0], "schema"))
 		return schema(&cli);
 	return weir__cmd_usage(cli.name, "say one of check, show, schema");

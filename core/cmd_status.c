@@ -245,6 +245,26 @@ static void print_routes(const json_t *a, bool colour)
 	weir__table_fini(&t);
 }
 
+/* What the file does not say. */
+static void print_overrides(const json_t *a)
+{
+	char left[24], end[64];
+	size_t i;
+	json_t *o;
+
+	json_array_foreach(json_object_get(a, "overrides"), i, o) {
+		end[0] = 0;
+		if (number(o, "for_s") > 0)
+			snprintf(end, sizeof end, ", for another %s",
+			         weir__text_seconds(number(o, "for_s"), left, sizeof left));
+		if (!i)
+			printf("\n");
+		weir__print_line(stdout, "set at run time: %s = %s (%s%s)", string(o, "key"),
+		                 string(o, "value"), json_is_true(json_object_get(o, "persist"))
+		                 ? "kept" : "until weir ends", end);
+	}
+}
+
 /* What is wrong, whatever is printed. */
 static bool all_well(const json_t *a)
 {
@@ -282,6 +302,7 @@ int weir__cmd_status(int argc, char **argv)
 		print_head(answer, colour);
 		print_plugins(answer, colour);
 		print_routes(answer, colour);
+		print_overrides(answer);
 	}
 	ok = all_well(answer);
 	json_decref(answer);

@@ -4,27 +4,17 @@
  * what came of it.
  */
 #include "cli.h"
-#include "options.h"
 #include "format.h"
 
 #include <string.h>
 
-/* A plugin that stops drains first, one that starts may try several sources. */
-#define TIMEOUT_MS 60000
-
-struct duration { uint64_t ns; };
-
-/* At most a week: what is meant to stay belongs in the configuration. */
-static const struct weir_option for_option =
-	WEIR_OPTION_DURATION(struct duration, ns, "for", NULL, "", .min = 1e9, .max = 7 * 86400e9);
-
 static int change(int argc, char **argv)
 {
 	struct weir__cli cli;
-	struct duration d = { 0 };
 	json_t *req, *answer;
 	const char *said;
-	char err[256], text[300], shown[1024];
+	char shown[1024];
+	double for_s;
 	int r = weir__cli_parse(argc, argv, &cli);
 
 	if (r >= 0)
@@ -32,26 +22,21 @@ static int change(int argc, char **argv)
 	if (cli.argc != 1)
 		return weir__cmd_usage(cli.name, cli.argc ? "one plugin at a time"
 		                                          : "which plugin? weir status lists them");
-	if (cli.option[WEIR__CLI_FOR] &&
-	    weir__option_set(&for_option, &d, cli.option[WEIR__CLI_FOR], err, sizeof err) != 0) {
-		weir__escape(cli.option[WEIR__CLI_FOR], 64, text, sizeof text);
-		snprintf(shown, sizeof shown, "--for %s: expected %s", text, err);
-		return weir__cmd_usage(cli.name, shown);
-	}
+	r = weir__cli_for(&cli, &for_s);
+	if (r)
+		return r;
 	req = json_pack("{s:s, s:s}", "cmd", cli.name, "plugin", cli.argv[0]);
-	if (req && d.ns)
-		json_object_set_new(req, "for_s", json_real((double)d.ns / 1e9));
-	answer = weir__cli_ask(&cli, req, TIMEOUT_MS);
+	if (req && for_s > 0)
+		json_object_set_new(req, "for_s", json_real(for_s));
+	if (req && cli.option[WEIR__CLI_PERSIST])
+		json_object_set_new(req, "persist", json_true());
+	answer = weir__cli_change(&cli, req);
 	if (!answer)
 		return 1;
 	said = json_string_value(json_object_get(answer, "message"));
-	if (cli.option[WEIR__CLI_JSON]) {
-		json_dumpf(answer, stdout, JSON_INDENT(2));
-		printf("\n");
-	} else {
-		weir__escape(said ? said : "done", 200, shown, sizeof shown);
+	weir__escape(said ? said : "done", 200, shown, sizeof shown);
+	if (!cli.option[WEIR__CLI_JSON])
 		printf("%s\n", shown);
-	}
 	json_decref(answer);
 	return 0;
 }

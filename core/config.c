@@ -202,6 +202,12 @@ int weir__config_open_text(const char *name, const char *text, size_t len,
 	return rc ? rc : strict(c, diags, before, ret);
 }
 
+int weir__config_reread(const struct weir__config *old, struct weir__diags *diags,
+                        struct weir__config **ret)
+{
+	return weir__config_read_text(old->name, old->dir, old->text, strlen(old->text), diags, ret);
+}
+
 int weir__config_open(const char *path, struct weir__diags *diags, struct weir__config **ret)
 {
 	size_t before = diags->errors;
@@ -218,6 +224,7 @@ void weir__config_free(struct weir__config *c)
 	if (!c)
 		return;
 	weir__options_free(&weir__daemon_options, &c->daemon);
+	weir__overrides_fini(&c->overrides);
 	for (i = 0; i < c->plugin_count; i++)
 		weir__free(c->plugins[i]);
 	weir__free(c->plugins);
@@ -239,6 +246,11 @@ const struct weir__daemon_config *weir__config_daemon(const struct weir__config 
 const char *weir__config_file(const struct weir__config *c)
 {
 	return c->file;
+}
+
+bool weir__config_has_file(const struct weir__config *c)
+{
+	return c->dir;
 }
 
 const char *const *weir__config_plugins(const struct weir__config *c)

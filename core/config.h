@@ -7,8 +7,8 @@
  *   weir__config_bind    bind one plugin's section against its tables
  *   weir__config_finish  what nobody has claimed is an error
  *
- * Precedence: default < file < environment (WEIR_...). ${VAR} is replaced inside
- * scalar values only, after parsing. Main thread only.
+ * Precedence: default < file < environment (WEIR_...) < overrides (`weir set`). ${VAR}
+ * is replaced inside scalar values only, after parsing. Main thread only.
  */
 #ifndef WEIR_CORE_CONFIG_H
 #define WEIR_CORE_CONFIG_H
@@ -16,6 +16,7 @@
 #include "diag.h"
 #include "log.h"
 #include "options.h"
+#include "overrides.h"
 #include <weir/plugin.h>
 
 /* The daemon's own options; the table is weir__daemon_options. */
@@ -37,12 +38,13 @@ struct weir__daemon_config {
 	struct weir_strings plugin_dirs;/* plugin_dirs: [] means beside the program */
 	uint64_t shutdown_timeout_ns;   /* shutdown_timeout: 5s */
 	uint64_t probe_interval_ns;     /* probe_interval: 30s, a failed source is tried again */
+	bool watch;                     /* watch: false, reload when the file changes */
 };
 extern const struct weir_table weir__daemon_options;
 
 /* What every plugin's section may have beside its own options; the table is
  * weir__common_options. Some only make sense for one kind: `kinds` of a row is
- * in its reserved field (bit 1 << enum weir_kind; 0: all). */
+ * in its reserved field (bit 1 << enum weir_kind; 0: all), beside WEIR__OPTION_LIVE. */
 struct weir__common_config {
 	bool enabled;                /* enabled: true */
 	const char *path;            /* path: of the .so; "" looks in plugin_dirs */
@@ -63,6 +65,17 @@ enum { WEIR__LATENCY_LOW, WEIR__LATENCY_BALANCED, WEIR__LATENCY_ECONOMY };
 enum { WEIR__FALLBACK_AUTO, WEIR__FALLBACK_ALWAYS };
 enum { WEIR__DROP_NEWEST, WEIR__DROP_OLDEST, WEIR__BLOCK };
 extern const struct weir_table weir__common_options;
+
+/* In `reserved` of a row of Weir's own: a new value takes effect without a restart (of
+ * the plugin, or of the daemon). The options of a plugin never have it. */
+#define WEIR__OPTION_LIVE 0x80000000u
+/* Has this row a meaning for plugins of this kind (0: not known)? */
+static inline bool weir__option_applies(const struct weir_option *opt, uint32_t kind)
+{
+	uint32_t kinds = opt->reserved & ~WEIR__OPTION_LIVE;
+
+	return !kind || !kinds || (kinds & 1u << kind);
+}
 
 /* One plugin's bound section. */
 struct weir__settings {
@@ -85,8 +98,19 @@ int weir__config_read(const char *path, struct weir__diags *diags, struct weir__
 /* From memory; `name` is shown in messages. For tests and the fuzzer. */
 int weir__config_open_text(const char *name, const char *text, size_t len,
                            struct weir__diags *diags, struct weir__config **ret);
+/* From the text of another one, which lives on: what `weir set` begins with. */
+int weir__config_reread(const struct weir__config *old, struct weir__diags *diags,
+                        struct weir__config **ret);
+/* From its file again. */
+int weir__config_read_again(const struct weir__config *old, struct weir__diags *diags,
+                            struct weir__config **ret);
+/* The layer above the environment; before any plugin is bound. Takes what is in *o. */
+int weir__config_override(struct weir__config *c, struct weir__overrides *o,
+                          struct weir__diags *diags);
+struct weir__overrides *weir__config_overrides(struct weir__config *c);
 const struct weir__daemon_config *weir__config_daemon(const struct weir__config *c);
 const char *weir__config_file(const struct weir__config *c); /* or "(built-in)" */
+bool weir__config_has_file(const struct weir__config *c);
 /* Names below `plugins:` in file order; NULL-terminated, the config's. */
 const char *const *weir__config_plugins(const struct weir__config *c);
 /* The common part alone, before the descriptor is known (path, enabled). */
@@ -110,6 +134,12 @@ void weir__config_warning(struct weir__config *c, const char *plugin, struct wei
 /* A section whose plugin could not be loaded: nobody can judge its keys, so finish
  * passes over it. */
 void weir__config_skip(struct weir__config *c, const char *plugin);
+/* Complain that no option of this key can be set: `hint` may be NULL. */
+void weir__config_bad_override(const struct weir__override *it, struct weir__diags *diags,
+                               const char *hint, const char *message);
+/* Where the value of a key comes from: "default", "line 3", the variable, or "weir set";
+ * false: no such key. */
+bool weir__config_origin(const struct weir__config *c, const char *key, char *buf, size_t size);
 /* Sections that were not bound, unknown WEIR_ variables (a warning, since
  * orchestrators set such). */
 void weir__config_finish(struct weir__config *c, struct weir__diags *diags);

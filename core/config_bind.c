@@ -59,7 +59,7 @@ static void full_key(const struct weir__binder *b, const char *rel, char *buf)
 
 static bool applies(const struct weir__binder *b, const struct weir_option *opt)
 {
-	return !b->kind || !opt->reserved || (opt->reserved & 1u << b->kind);
+	return weir__option_applies(opt, b->kind);
 }
 
 /* Row i of both tables in turn, or NULL behind the last. */
@@ -73,8 +73,8 @@ static const struct weir_option *row(const struct weir__binder *b, uint32_t i,
 	return t->opts ? weir_table_row(t->opts, i >= n ? i - n : i) : NULL;
 }
 
-static const struct weir_option *find(const struct weir__binder *b, const char *rel,
-                                      const struct weir__target **ret)
+const struct weir_option *weir__bind_find(const struct weir__binder *b, const char *rel,
+                                          const struct weir__target **ret)
 {
 	const struct weir_option *opt, *other = NULL;
 	const struct weir__target *t, *other_target = NULL;
@@ -164,7 +164,7 @@ static void complain(struct weir__binder *b, const struct weir_option *opt,
 {
 	bool secret = opt && (opt->flags & WEIR_OPTION_SECRET);
 
-	weir__diag_add(b->diags, false, at, secret || !at->line ? NULL : b->config->text,
+	weir__diag_add(b->diags, b->warn, at, secret || !at->line ? NULL : b->config->text,
 	               hint && *hint ? hint : NULL, "%s", message);
 }
 
@@ -209,7 +209,7 @@ static void wrong_value(struct weir__binder *b, const struct weir_option *opt, c
 	complain(b, opt, at, h.buf, m.buf);
 }
 
-static void expected(struct weir__binder *b, const struct weir_option *opt, const char *key,
+void weir__bind_expected(struct weir__binder *b, const struct weir_option *opt, const char *key,
                      const struct weir__mark *at, const char *text, const char *instead)
 {
 	char what[512], problem[600];
@@ -219,7 +219,7 @@ static void expected(struct weir__binder *b, const struct weir_option *opt, cons
 	wrong_value(b, opt, key, at, text, problem);
 }
 
-static void unknown_key(struct weir__binder *b, const struct weir__node *n, const char *rel,
+void weir__bind_unknown(struct weir__binder *b, const struct weir__node *n, const char *rel,
                         const char *path)
 {
 	const char *near, *dot = strchr(n->key, '.');
@@ -232,7 +232,7 @@ static void unknown_key(struct weir__binder *b, const struct weir__node *n, cons
 
 	full_key(b, rel, where);
 	put(&m, "unknown key \"%s\"%s%s", n->key, *where ? " in " : "", where);
-	if (dot && find(b, path, &t)) {
+	if (dot && weir__bind_find(b, path, &t)) {
 		put(&h, "write it nested: \"%.*s:\" and \"%s:\" on the line below",
 		    (int)(dot - n->key), n->key, dot + 1);
 		complain(b, NULL, &n->key_at, h.buf, m.buf);
@@ -246,7 +246,7 @@ static void unknown_key(struct weir__binder *b, const struct weir__node *n, cons
 	if (near) {
 		put(&h, "; did you mean \"%s\"?", near);
 		dotted(rel, near, key);
-		opt = find(b, key, &t);
+		opt = weir__bind_find(b, key, &t);
 		if (opt) {
 			put(&h, " ");
 			put_doc(&h, near, opt);
@@ -266,15 +266,16 @@ static const char *kinds(uint32_t bits)
 	return bits & 1u << WEIR_COLLECTOR ? "collectors and processors" : "outputs and processors";
 }
 
-static void wrong_kind(struct weir__binder *b, const struct weir__node *n,
+void weir__bind_wrong_kind(struct weir__binder *b, const struct weir__node *n,
                        const struct weir_option *opt, const char *key)
 {
 	static const char *const kind[] = { "plugin", "a collector", "a processor", "an output" };
 	struct hint h = { .len = 0 }, m = { .len = 0 };
 
-	put(&m, "%s: \"%s\" is for %s; %s is %s", key, opt->name, kinds(opt->reserved), b->prefix,
+	put(&m, "%s: \"%s\" is for %s; %s is %s", key, opt->name, kinds(opt->reserved & ~WEIR__OPTION_LIVE), b->prefix,
 	    kind[b->kind <= WEIR_OUTPUT ? b->kind : 0]);
-	put(&h, "remove the line ");
+	if (n->key_at.line)
+		put(&h, "remove the line ");
 	put_doc(&h, opt->name, opt);
 	complain(b, NULL, &n->key_at, h.buf, m.buf);
 }
@@ -288,7 +289,7 @@ static int no_memory(struct weir__binder *b)
 }
 
 /* A relative path is to the file it stands in. Takes *text, a heap string. */
-static int resolve(const struct weir__binder *b, const struct weir_option *opt, char **text)
+int weir__bind_resolve(const struct weir__binder *b, const struct weir_option *opt, char **text)
 {
 	char *full;
 
@@ -314,7 +315,7 @@ static int value_of(struct weir__binder *b, const struct weir_option *opt, const
 	if (rc)
 		return rc;
 	rc = opt->type == WEIR_OPT_LIST && n->kind != WEIR__NODE_LIST && strchr(*ret, ',') ?
-	             0 : resolve(b, opt, ret);
+	             0 : weir__bind_resolve(b, opt, ret);
 	if (rc)
 		weir__free(*ret);
 	return rc;
@@ -331,7 +332,7 @@ static int set_scalar(struct weir__binder *b, const struct weir__target *t,
 	rc = weir__option_set(opt, t->base, text, err, sizeof(err));
 	weir__free(text);
 	if (rc && rc != -ENOMEM)
-		expected(b, opt, key, &n->at, n->text, "");
+		weir__bind_expected(b, opt, key, &n->at, n->text, "");
 	return rc;
 }
 
@@ -367,7 +368,7 @@ static int set_items(struct weir__binder *b, const struct weir__target *t,
 		rc = weir__option_set_list(opt, t->base, (const char *const *)items, n->count, err,
 		                           sizeof(err));
 		if (rc && rc != -ENOMEM)
-			expected(b, opt, key, &n->at, NULL, ", no empty items");
+			weir__bind_expected(b, opt, key, &n->at, NULL, ", no empty items");
 	}
 	for (i = 0; i < n->count; i++)
 		weir__free(items[i]);
@@ -383,7 +384,7 @@ static int set_node(struct weir__binder *b, const struct weir__target *t,
 		return set_scalar(b, t, opt, key, n);
 	if (n->kind == WEIR__NODE_LIST && opt->type == WEIR_OPT_LIST)
 		return set_items(b, t, opt, key, n);
-	expected(b, opt, key, n->kind == WEIR__NODE_NULL ? &n->key_at : &n->at, NULL,
+	weir__bind_expected(b, opt, key, n->kind == WEIR__NODE_NULL ? &n->key_at : &n->at, NULL,
 	         n->kind == WEIR__NODE_NULL ? ", not nothing" :
 	         n->kind == WEIR__NODE_LIST ? ", not a list" : ", not a mapping");
 	return -EINVAL;
@@ -403,9 +404,9 @@ static int take(struct weir__binder *b, const struct weir__node *n, const char *
 
 	dotted(rel, n->key, path);
 	full_key(b, path, key);
-	opt = strchr(n->key, '.') ? NULL : find(b, path, &t);
+	opt = strchr(n->key, '.') ? NULL : weir__bind_find(b, path, &t);
 	if (opt && !applies(b, opt)) {
-		wrong_kind(b, n, opt, key);
+		weir__bind_wrong_kind(b, n, opt, key);
 		return 0;
 	}
 	if (n->cut && n->kind == WEIR__NODE_LIST)
@@ -426,7 +427,7 @@ static int take(struct weir__binder *b, const struct weir__node *n, const char *
 	if (!*b->prefix && !*rel && !strcmp(n->key, "plugins"))
 		return 0;
 	if (!b->partial)
-		unknown_key(b, n, rel, path);
+		weir__bind_unknown(b, n, rel, path);
 	return 0;
 }
 
@@ -466,7 +467,7 @@ static int set_env(struct weir__binder *b, const struct weir__target *t,
 	int rc = weir__option_set(opt, t->base, value, err, sizeof(err));
 
 	if (rc && rc != -ENOMEM)
-		expected(b, opt, o->env, &at, NULL, "");
+		weir__bind_expected(b, opt, o->env, &at, NULL, "");
 	return rc;
 }
 
@@ -586,6 +587,8 @@ int weir__bind(struct weir__binder *b, const struct weir__node *section)
 		rc = walk(b, section, "");
 	if (!rc)
 		rc = apply_env(b);
+	if (!rc)
+		rc = weir__bind_overrides(b);
 	if (!rc)
 		check_required(b, section);
 	return rc == -ENOMEM ? no_memory(b) : rc;

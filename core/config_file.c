@@ -135,3 +135,9 @@ int weir__config_read(const char *path, struct weir__diags *diags, struct weir__
 	weir__free(text);
 	return rc;
 }
+
+int weir__config_read_again(const struct weir__config *old, struct weir__diags *diags,
+                            struct weir__config **ret)
+{
+	return weir__config_read(weir__config_has_file(old) ? old->name : NULL, diags, ret);
+}

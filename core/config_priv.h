@@ -9,7 +9,7 @@
 #include "config.h"
 #include "config_yaml.h"
 
-enum weir__from { WEIR__FROM_DEFAULT, WEIR__FROM_FILE, WEIR__FROM_ENV };
+enum weir__from { WEIR__FROM_DEFAULT, WEIR__FROM_FILE, WEIR__FROM_ENV, WEIR__FROM_OVERRIDE };
 
 /* One option that has been looked at. */
 struct weir__origin {
@@ -27,6 +27,7 @@ struct weir__config {
 	struct weir__node *root;
 	bool whole;        /* no syntax error: what is missing is really missing */
 	struct weir__daemon_config daemon;
+	struct weir__overrides overrides;
 	char **plugins;    /* names below plugins:, NULL-terminated */
 	bool *claimed;     /* [plugin] bound, or something said about it */
 	bool *bound;       /* [plugin] bound: its options are known */

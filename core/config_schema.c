@@ -160,7 +160,7 @@ static int place_all(json_t *section, const struct weir_table *t, uint32_t kind)
 	int rc = 0;
 
 	for (i = 0; !rc && (opt = weir_table_row(t, i)); i++)
-		if (!kind || !opt->reserved || (opt->reserved & 1u << kind))
+		if (weir__option_applies(opt, kind))
 			rc = place(section, opt);
 	return rc;
 }

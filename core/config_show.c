@@ -118,19 +118,14 @@ static void put_value(struct show *s, const struct weir_option *opt, const void 
 
 static void put_origin(struct show *s, const struct weir_option *opt)
 {
-	const struct weir__origin *o;
-	char key[KEY_MAX];
+	char key[KEY_MAX], from[KEY_MAX];
 	int pad;
 
 	snprintf(key, sizeof(key), "%s%s%s", s->prefix, *s->prefix ? "." : "", opt->name);
-	o = weir__origin_find(s->config, key);
+	if (!weir__config_origin(s->config, key, from, sizeof(from)))
+		snprintf(from, sizeof(from), "default");
 	pad = s->column < COMMENT_COLUMN ? COMMENT_COLUMN - s->column : 1;
-	if (!o || o->from == WEIR__FROM_DEFAULT)
-		put(s, "%*s# default\n", pad, "");
-	else if (o->from == WEIR__FROM_FILE)
-		put(s, "%*s# line %zu\n", pad, "", o->line);
-	else
-		put(s, "%*s# %s\n", pad, "", o->env);
+	put(s, "%*s# %s\n", pad, "", from);
 	s->column = 0;
 }
 
@@ -138,7 +133,7 @@ static void put_origin(struct show *s, const struct weir_option *opt)
 
 static bool applies(const struct show *s, const struct weir_option *opt)
 {
-	return !s->kind || !opt->reserved || (opt->reserved & 1u << s->kind);
+	return weir__option_applies(opt, s->kind);
 }
 
 /* Does an earlier row have the same first `len` characters and go on with a dot? */

@@ -8,8 +8,14 @@
 
 #define DAEMON struct weir__daemon_config
 #define COMMON struct weir__common_config
-#define FOR_COLLECTORS .reserved = 1u << WEIR_COLLECTOR
-#define FOR_CONSUMERS  .reserved = 1u << WEIR_OUTPUT | 1u << WEIR_PROCESSOR
+#define FOR_COLLECTORS .reserved = COLLECTORS
+#define FOR_CONSUMERS  .reserved = CONSUMERS
+/* A new value takes effect without a restart: of the plugin, or of the daemon. */
+#define LIVE                .reserved = WEIR__OPTION_LIVE
+#define LIVE_FOR_COLLECTORS .reserved = WEIR__OPTION_LIVE | COLLECTORS
+#define LIVE_FOR_CONSUMERS  .reserved = WEIR__OPTION_LIVE | CONSUMERS
+#define COLLECTORS (1u << WEIR_COLLECTOR)
+#define CONSUMERS  (1u << WEIR_OUTPUT | 1u << WEIR_PROCESSOR)
 
 #define MS 1e6 /* in ns */
 #define S  1e9
@@ -18,15 +24,15 @@
 
 static const struct weir_option daemon_options[] = {
 	WEIR_OPTION_ENUM(DAEMON, log_level, "log.level", "error warn info debug", "info",
-	                 "Write log lines of this severity and above"),
+	                 "Write log lines of this severity and above", LIVE),
 	WEIR_OPTION_ENUM(DAEMON, log_format, "log.format", "logfmt json", "logfmt",
-	                 "How a log line is written"),
+	                 "How a log line is written", LIVE),
 	WEIR_OPTION_STRING(DAEMON, log_file, "log.file", "",
 	                   "File the log goes to; empty is standard error",
-	                   .flags = WEIR_OPTION_PATH),
+	                   .flags = WEIR_OPTION_PATH, LIVE),
 	WEIR_OPTION_UINT(DAEMON, log_burst, "log.burst", "20",
 	                 "Lines per second from one place in the code; what is more is counted; 0 is no limit",
-	                 .unit = "lines"),
+	                 .unit = "lines", LIVE),
 	WEIR_OPTION_STRING(DAEMON, http_listen, "http.listen", "127.0.0.1:9347",
 	                   "Address and port of the HTTP listener; empty is none"),
 	WEIR_OPTION_STRING(DAEMON, http_tls_cert, "http.tls.cert", "",
@@ -54,13 +60,15 @@ static const struct weir_option daemon_options[] = {
 	                 "Where plugins run that do not say it themselves; auto is a thread for those that come with Weir, a process for others"),
 	WEIR_OPTION_LIST(DAEMON, plugin_dirs, "plugin_dirs", "",
 	                 "Directories with plugins, searched in order; none means where Weir is installed",
-	                 .flags = WEIR_OPTION_PATH),
+	                 .flags = WEIR_OPTION_PATH, LIVE),
 	WEIR_OPTION_DURATION(DAEMON, shutdown_timeout_ns, "shutdown_timeout", "5s",
 	                     "How long to wait for outputs to take what is queued when Weir stops",
-	                     .min = 0, .max = 600 * S),
+	                     .min = 0, .max = 600 * S, LIVE),
 	WEIR_OPTION_DURATION(DAEMON, probe_interval_ns, "probe_interval", "30s",
 	                     "How often a failed source is tried again",
-	                     .min = 100 * MS, .max = 86400 * S),
+	                     .min = 100 * MS, .max = 86400 * S, LIVE),
+	WEIR_OPTION_BOOL(DAEMON, watch, "watch", "false",
+	                 "Take over the configuration file's changes at once, as `weir reload` does", LIVE),
 };
 const struct weir_table weir__daemon_options = WEIR_TABLE(daemon_options);
 
@@ -80,7 +88,7 @@ static const struct weir_option common_options[] = {
 	                  .min = 64 * KIB, .max = 1024 * MIB,
 	                  .flags = WEIR_OPTION_POWER_OF_TWO, FOR_COLLECTORS),
 	WEIR_OPTION_ENUM(COMMON, latency, "latency_class", "low balanced economy", "balanced",
-	                 "How soon events are picked up: sooner costs more CPU", FOR_COLLECTORS),
+	                 "How soon events are picked up: sooner costs more CPU", LIVE_FOR_COLLECTORS),
 	WEIR_OPTION_ENUM(COMMON, fallback, "fallback", "auto always", "auto",
 	                 "When a stand-in collector runs: only if what it stands in for cannot, or always",
 	                 FOR_COLLECTORS),
@@ -90,8 +98,8 @@ static const struct weir_option common_options[] = {
 	                 "Collectors to take events from; none means every one", FOR_CONSUMERS),
 	WEIR_OPTION_BYTES(COMMON, queue_bytes, "queue", "4MiB",
 	                  "Memory of the queue from each collector",
-	                  .min = 64 * KIB, .max = 1024 * MIB, FOR_CONSUMERS),
+	                  .min = 64 * KIB, .max = 1024 * MIB, LIVE_FOR_CONSUMERS),
 	WEIR_OPTION_ENUM(COMMON, on_full, "on_full", "drop_newest drop_oldest block", "drop_newest",
-	                 "What happens to events when the queue is full", FOR_CONSUMERS),
+	                 "What happens to events when the queue is full", LIVE_FOR_CONSUMERS),
 };
 const struct weir_table weir__common_options = WEIR_TABLE(common_options);

@@ -7,7 +7,7 @@
  * ledger, go. Failure modes: a busy port or socket is said with what to do and the
  * rest runs on; only without a loop or memory does it give up.
  */
-#include "daemon.h"
+#include "daemon_live.h"
 #include "daemon_privilege.h"
 #include "bus.h"
 #include "host_remote.h"
@@ -86,6 +86,7 @@ static void on_stopped(void *arg, bool clean)
 	uv_close((uv_handle_t *)&d->sighup, NULL);
 	uv_close((uv_handle_t *)&d->ready_timer, NULL);
 	weir__notify_fini(&d->notify);
+	weir__live_stop(d);
 	weir__sup_free(d->sup);
 	d->sup = NULL;
 }
@@ -108,16 +109,54 @@ static void on_signal(uv_signal_t *sig, int signum)
 	weir__sup_stop(d->sup, weir__config_daemon(d->config)->shutdown_timeout_ns, on_stopped, d);
 }
 
-/* A reload is not there yet; but a log file that was moved away is opened anew, and
- * nobody's habit of sending SIGHUP shall end a collector. */
+/* As everywhere: a log file that was moved away is opened anew, and the configuration
+ * is read again. */
 static void on_hangup(uv_signal_t *sig, int signum)
 {
 	struct weir__daemon *d = sig->data;
 
 	(void)signum;
+	if (d->stopping)
+		return;
 	setup_log(weir__config_daemon(d->config), true);
-	weir__log(WEIR_WARN, NULL, "SIGHUP: the log is opened anew; a changed configuration is "
-	          "read by a restart only");
+	weir__live_reload(d, NULL, "SIGHUP");
+}
+
+static void on_file_changed(void *arg)
+{
+	struct weir__daemon *d = arg;
+
+	if (!d->stopping)
+		weir__live_reload(d, NULL, "the file has changed");
+}
+
+static void set_watch(struct weir__daemon *d)
+{
+	struct weir__live *l = d->live;
+
+	if (weir__config_daemon(d->config)->watch == !!l->watch)
+		return;
+	if (l->watch) {
+		weir__watch_free(l->watch);
+		l->watch = NULL;
+	} else if (!weir__config_has_file(l->boot)) {
+		weir__log(WEIR_WARN, NULL, "watch: the built-in configuration has no file");
+	} else if (weir__watch_new(&d->loop, weir__config_file(l->boot), on_file_changed, d, &l->watch)) {
+		weir__log(WEIR_WARN, NULL, "watch: no memory; use `weir reload`");
+	}
+}
+
+void weir__daemon_reconfigured(struct weir__daemon *d, const json_t *options)
+{
+	bool log = false;
+	json_t *o;
+	size_t i;
+
+	json_array_foreach(options, i, o)
+		log |= !strncmp(json_string_value(json_object_get(o, "option")), "log.", 4);
+	if (log)
+		setup_log(weir__config_daemon(d->config), true);
+	set_watch(d);
 }
 
 /* ---- the start ------------------------------------------------------------------------- */
@@ -170,7 +209,7 @@ static void start_control(struct weir__daemon *d)
 		weir__log(WEIR_ERROR, NULL, "no control socket, so no `weir status`: %s", err);
 }
 
-/* Only said: nothing is kept there yet that could not be done without. */
+/* Only said: without it Weir runs, and keeps nothing. */
 static void check_state_dir(const char *dir)
 {
 	if (*dir && mkdir(dir, 0750) && errno != EEXIST)
@@ -234,9 +273,13 @@ static int init(struct weir__daemon *d, struct weir__setup *setup, size_t warnin
 	rc = uv_loop_init(&d->loop);
 	if (rc)
 		return rc;
+	rc = weir__live_init(d, d->config);
+	if (rc)
+		return rc;
 	rc = weir__sup_new(&d->loop, d->config, &d->sup);
 	if (rc)
 		return rc;
+	setup->config = NULL;
 	d->self = weir__metrics_set_new("weir", &weir__self_metrics);
 	if (!d->self)
 		return -ENOMEM;
@@ -292,6 +335,8 @@ int weir__daemon_run(struct weir__setup *setup, size_t warnings)
 	if (weir__daemon_drop(d, setup, &id))
 		return give_up(d);
 	check_state_dir(weir__config_daemon(d->config)->state_dir);
+	weir__live_start(d);
+	set_watch(d);
 	weir__sup_start(d->sup);
 	weir__notify_feed(&d->notify, &d->loop);
 	uv_timer_start(&d->ready_timer, on_ready_poll, 0, READY_POLL_MS);
@@ -299,6 +344,7 @@ int weir__daemon_run(struct weir__setup *setup, size_t warnings)
 	weir__bus_end();
 	weir__hostgroups_free(d->groups);
 	weir__metrics_set_free(d->self);
+	weir__config_free(d->config);
 	uv_loop_close(&d->loop);
 	rc = d->clean && d->balanced ? 0 : 1;
 	weir__free(d);

@@ -12,9 +12,12 @@
 #include "setup.h"
 #include "supervisor.h"
 
+struct weir__live;
+
 struct weir__daemon {
 	uv_loop_t loop;
-	struct weir__config *config;
+	struct weir__config *config; /* ours; changes with every reload or set */
+	struct weir__live *live;
 	struct weir__supervisor *sup;
 	struct weir__http *http;
 	struct weir__control *control;
@@ -34,8 +37,11 @@ struct weir__daemon {
 	double cpu_percent;
 };
 
-/* Takes setup's plugins. Runs until SIGTERM or SIGINT; exit status. */
+/* Takes setup's plugins and config. Runs until SIGTERM or SIGINT; exit status. */
 int weir__daemon_run(struct weir__setup *setup, size_t warnings);
+
+/* Take over what a new configuration says of the daemon itself: [{"option",...}]. */
+void weir__daemon_reconfigured(struct weir__daemon *d, const json_t *options);
 
 /* daemon_control.c */
 void weir__daemon_control(void *arg, struct weir__control_request *req, const json_t *body);

@@ -3,7 +3,7 @@
  * The daemon's side of protocol.h: one function per request, in a table made of
  * the list there. Main thread; answers come later where a host is asked.
  */
-#include "daemon.h"
+#include "daemon_live.h"
 #include "log.h"
 #include "mem.h"
 #include "process.h"
@@ -93,6 +93,7 @@ static void status_refreshed(void *arg)
 	json_object_set_new(o, "ready", json_boolean(!weir__sup_unready(d->sup, names, sizeof names)));
 	json_object_set_new(o, "plugins", weir__sup_json_plugins(d->sup));
 	json_object_set_new(o, "routes", weir__sup_json_routes(d->sup));
+	json_object_set_new(o, "overrides", weir__live_overrides(d));
 	json_object_set_new(o, "daemon", json_daemon(d));
 	weir__control_reply(a->req, o);
 	weir__free(a);
@@ -164,50 +165,49 @@ static void changed(void *arg, int err, const char *state, const char *message)
 	weir__free(a);
 }
 
-/* A plugin that the configuration does not name is taken in with its defaults. */
-static void adopt(struct weir__daemon *d, const char *name)
+/* A year and a bit is more than "for a while". 0: not given; -1: refused, said. */
+static double for_seconds(struct weir__control_request *req, const json_t *body)
 {
-	struct weir__diags diags = { 0 };
-	struct weir__setup_plugin p;
+	const json_t *for_s = json_object_get(body, "for_s");
+	double s = json_number_value(for_s);
 
-	if (weir__sup_knows(d->sup, name) || weir__setup_one(d->config, name, &diags, &p)) {
-		weir__diags_fini(&diags);
-		return;
-	}
-	p.settings->common.enabled = false; /* the change enables it */
-	if (!p.loaded || weir__sup_add(d->sup, p.settings, &p.loaded->desc, p.refused))
-		weir__settings_free(p.settings);
-	weir__diags_fini(&diags);
+	if (!for_s || json_is_null(for_s) || (json_is_number(for_s) && s > 0 && s <= 4e7))
+		return s;
+	weir__control_error(req, "leave it out for good, or give 1 to 40000000",
+	                    "for_s is no number of seconds");
+	return -1;
+}
+
+/* Who changes what goes to the log. */
+static void note_change(struct weir__control_request *req, const char *plugin, const char *what)
+{
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+
+	weir__control_peer(req, &uid, &gid, &pid);
+	weir__log(WEIR_INFO, *plugin ? plugin : NULL, "%s asked for by uid %u, pid %d", what,
+	          (unsigned)uid, (int)pid);
 }
 
 static void change(struct weir__daemon *d, struct weir__control_request *req, const json_t *body,
                    enum weir__sup_verb verb)
 {
-	const json_t *for_s = json_object_get(body, "for_s");
+	static const char *const words[] = { "enable", "disable", "restart" };
+	bool persist = json_is_true(json_object_get(body, "persist"));
 	const char *plugin = text_of(body, "plugin");
+	double for_s = for_seconds(req, body);
 	struct asked *a;
-	uid_t uid;
-	gid_t gid;
-	pid_t pid;
 
-	/* A year and a bit is more than "for a while". */
-	if (for_s && (!json_is_number(for_s) || json_number_value(for_s) <= 0 ||
-	              json_number_value(for_s) > 4e7)) {
-		weir__control_error(req, "leave it out for good, or give 1 to 40000000",
-		                    "for_s is no number of seconds");
+	if (for_s < 0)
 		return;
-	}
+	note_change(req, plugin, words[verb]);
+	if (verb != WEIR__RESTART &&
+	    !weir__live_switch(d, req, plugin, verb == WEIR__ENABLE, for_s, persist))
+		return;
 	a = ask_new(d, req);
-	if (!a)
-		return;
-	weir__control_peer(req, &uid, &gid, &pid);
-	weir__log(WEIR_INFO, plugin, "%s asked for by uid %u, pid %d",
-	          verb == WEIR__ENABLE ? "enable" : verb == WEIR__DISABLE ? "disable" : "restart",
-	          (unsigned)uid, (int)pid);
-	if (verb == WEIR__ENABLE)
-		adopt(d, plugin);
-	weir__sup_change(d->sup, verb, plugin, json_number_value(for_s),
-	                 changed, a);
+	if (a)
+		weir__sup_change(d->sup, verb, plugin, changed, a);
 }
 
 static void do_enable(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
@@ -221,6 +221,39 @@ static void do_disable(struct weir__daemon *d, struct weir__control_request *req
 static void do_restart(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
 {
 	change(d, req, body, WEIR__RESTART);
+}
+
+/* ---- the configuration ------------------------------------------------------------------------ */
+
+static void do_reload(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
+{
+	(void)body;
+	note_change(req, "", "reload");
+	weir__live_reload(d, req, "asked for");
+}
+
+static void do_set(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
+{
+	struct weir__live_ask ask = { .plugin = text_of(body, "plugin"), .option = text_of(body, "option"),
+		.value = json_string_value(json_object_get(body, "value")),
+		.persist = json_is_true(json_object_get(body, "persist")), .for_s = for_seconds(req, body) };
+	char what[200];
+
+	if (ask.for_s < 0)
+		return;
+	if (!ask.value && !json_is_true(json_object_get(body, "unset"))) {
+		weir__control_error(req, "give \"value\", a string, or \"unset\": true",
+		                    "no value for %.40s.%.60s", ask.plugin, ask.option);
+		return;
+	}
+	snprintf(what, sizeof what, "%s of %.60s", ask.value ? "set" : "unset", ask.option);
+	note_change(req, ask.plugin, what);
+	weir__live_set(d, req, &ask);
+}
+
+static void do_get(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
+{
+	weir__live_get(d, req, text_of(body, "plugin"), text_of(body, "option"));
 }
 
 /* ---- tail, config ----------------------------------------------------------------------------- */
@@ -261,6 +294,7 @@ static void do_config(struct weir__daemon *d, struct weir__control_request *req,
 	(void)body;
 	json_object_set_new(o, "ok", json_true());
 	json_object_set_new(o, "config", weir__json_text(d->config_name));
+	json_object_set_new(o, "text", weir__live_text(d));
 	weir__control_reply(req, o);
 }
 

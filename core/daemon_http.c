@@ -3,7 +3,7 @@
  * What the HTTP listener answers: the core's own /health and /ready, and what
  * plugins have mounted. Main thread.
  */
-#include "daemon.h"
+#include "daemon_live.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +22,10 @@ void weir__daemon_update_metrics(void *arg)
 	SET(BUILD_INFO, 1, WEIR_VERSION, abi);
 	SET(UPTIME, weir__daemon_uptime(d));
 	SET(CONFIG_WARNINGS, d->warnings);
+	SET(RELOADS, d->live->applied, "applied");
+	SET(RELOADS, d->live->unchanged, "unchanged");
+	SET(RELOADS, d->live->refused, "refused");
+	SET(OVERRIDES, weir__config_overrides(d->config)->count);
 	SET(CONTROL_REQUESTS, d->control_ok, "ok");
 	SET(CONTROL_REQUESTS, d->control_error, "error");
 	if (d->http) {

@@ -12,6 +12,7 @@
 
 #include <ctype.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* More errors than this help nobody, and a hostile file must not fill memory. */
@@ -279,6 +280,21 @@ void weir__diags_print(const struct weir__diags *d, FILE *f, bool colour)
 		fprintf(f, "... and %zu more\n", d->more);
 	if (d->oom)
 		fprintf(f, "error: not enough memory to read the configuration\n");
+}
+
+char *weir__diag_text(const struct weir__diag *it)
+{
+	char *buf = NULL, *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&buf, &len);
+
+	if (!f)
+		return NULL;
+	print_one(it, f, false);
+	if (!fclose(f) && len)
+		text = weir__strndup(buf, len - 1); /* without its newline */
+	free(buf);
+	return text;
 }
 
 void weir__diags_fini(struct weir__diags *d)

@@ -43,6 +43,9 @@ __attribute__((format(printf, 6, 7))) void
 weir__diag_add(struct weir__diags *d, bool warning, const struct weir__mark *at,
                const char *text, const char *hint, const char *fmt, ...);
 void weir__diags_print(const struct weir__diags *d, FILE *f, bool colour);
+/* One of them as weir__diags_print shows it, without colour; weir__free it. NULL: no
+ * memory. */
+char *weir__diag_text(const struct weir__diag *it);
 void weir__diags_fini(struct weir__diags *d);
 
 /* The entry of names (NULL-terminated) nearest to `word` by edit distance, or

@@ -340,6 +340,7 @@ static struct weir__host *new_handle(uv_loop_t *main_loop, const struct weir_plu
 	h->plugin.name = settings->name;
 	h->desc = desc;
 	h->settings = settings;
+	h->latency = settings->common.latency;
 	h->metrics = metrics;
 	h->events = *events;
 	h->source = -1;
@@ -555,6 +556,11 @@ void weir__host_collect(struct weir__host *h)
 		return;
 	h->desc->collect(&h->plugin);
 	weir__host_left(h, entered);
+}
+
+void weir__host_set_latency(struct weir__host *h, uint32_t latency)
+{
+	h->latency = latency;
 }
 
 void weir__host_set_wanted(struct weir__host *h, uint32_t topics)

@@ -135,6 +135,8 @@ int weir__host_bury(struct weir__host *h, uint32_t route, struct weir__detached 
 void weir__host_snapshot(struct weir__host *h, struct weir__snapshot *ret);
 void weir__host_collect(struct weir__host *h);
 /* Frames left undelivered at an output that stops are acknowledged as rejected. */
+/* WEIR__LATENCY_..., from the next drain on. */
+void weir__host_set_latency(struct weir__host *h, uint32_t latency);
 void weir__host_set_wanted(struct weir__host *h, uint32_t topics);
 
 /* A built-in plugin's own word that it is over (tail). Host thread. */

@@ -565,6 +565,14 @@ static int prepare(struct child_call *c, const char *body, size_t len)
 	case WEIR__HOST_WANTED:
 		c->rq.wanted.wanted = number(body, len);
 		return 0;
+	case WEIR__HOST_LATENCY:
+		c->rq.latency.class = number(body, len);
+		return c->rq.latency.class <= WEIR__LATENCY_ECONOMY ? 0 : -EINVAL;
+	case WEIR__HOST_LIMIT:
+		if (len != sizeof c->rq.limit)
+			return -EINVAL;
+		memcpy(&c->rq.limit, body, len);
+		return 0;
 	case WEIR__HOST_QUERY:
 		return prepare_query(c, body, len);
 	default:

@@ -93,7 +93,7 @@ static void arm(struct weir__host *h, uint64_t ns)
 
 static uint64_t pick_interval(struct weir__host *h)
 {
-	uint32_t class = h->settings->common.latency;
+	uint32_t class = h->latency;
 	double records = h->drain.rate > BUSY_RATE ? BUSY_RECORDS : RECORDS_PER_DRAIN;
 	double ns = h->drain.rate > 0 ? 1e9 * records / h->drain.rate : 1e9;
 

@@ -98,6 +98,7 @@ struct weir__host {
 	int (*metrics_walk)(struct weir__host *h, weir_sample_cb cb, void *arg); /* NULL: here */
 	struct weir__batch *open[WEIR__MAX_TOPICS];
 	uint64_t seq[WEIR__MAX_TOPICS];
+	uint32_t latency;              /* class, WEIR__LATENCY_... */
 	bool dirty;                    /* some open batch has records */
 	struct route_slot routes[WEIR__MAX_ROUTES];
 	size_t route_count;

@@ -167,6 +167,10 @@ static int send_request(struct weir__remote *r, uint32_t id, const struct weir__
 		return send_bytes(r->link, type, id, &collect, sizeof collect);
 	case WEIR__HOST_WANTED:
 		return send_bytes(r->link, type, id, &rq->wanted.wanted, sizeof rq->wanted.wanted);
+	case WEIR__HOST_LATENCY:
+		return send_bytes(r->link, type, id, &rq->latency.class, sizeof rq->latency.class);
+	case WEIR__HOST_LIMIT:
+		return send_bytes(r->link, type, id, &rq->limit, sizeof rq->limit);
 	case WEIR__HOST_QUERY:
 		return send_json(r->link, type, id, query_json(rq), NULL, 0);
 	default: /* STOP, FINI */

@@ -71,6 +71,21 @@ static void do_wanted(struct weir__host *h, struct weir__request *rq)
 	weir__host_set_wanted(h, rq->wanted.wanted);
 }
 
+static void do_latency(struct weir__host *h, struct weir__request *rq)
+{
+	weir__host_set_latency(h, rq->latency.class);
+}
+
+static void do_limit(struct weir__host *h, struct weir__request *rq)
+{
+	struct weir__route *r = weir__host_route(h, rq->limit.id);
+
+	if (r)
+		weir__route_tune(r, rq->limit.limit, rq->limit.policy);
+	else
+		rq->rc = -ENOENT;
+}
+
 static void do_query(struct weir__host *h, struct weir__request *rq)
 {
 	weir__host_query(h, rq->query.row, rq->query.args, &rq->query.answer);
@@ -86,6 +101,7 @@ static const struct {
 	WEIR__ROW(DETACH, do_detach),     WEIR__ROW(RECEIVE, not_here),
 	WEIR__ROW(CLOSE, not_here),
 	WEIR__ROW(SNAPSHOT, do_snapshot), WEIR__ROW(WANTED, do_wanted),
+	WEIR__ROW(LATENCY, do_latency),   WEIR__ROW(LIMIT, do_limit),
 	WEIR__ROW(QUERY, do_query),
 #undef WEIR__ROW
 };

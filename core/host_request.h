@@ -20,6 +20,8 @@
 	X(CLOSE,    "this end of a route is over: for processes")                  \
 	X(SNAPSHOT, "say what is to be said of it")                                \
 	X(WANTED,   "a stand-in serves these topics")                              \
+	X(LATENCY,  "drain as this latency class")                                 \
+	X(LIMIT,    "a collector's route has another limit and policy")            \
 	X(QUERY,    "answer a declared query")
 
 enum weir__request_type {
@@ -37,6 +39,12 @@ struct weir__request {
 	union {
 		struct { uint32_t wanted; } start;
 		struct { uint32_t wanted; } wanted;
+		struct { uint32_t class; } latency;
+		struct {
+			uint32_t id;
+			int32_t policy;
+			uint64_t limit;
+		} limit;
 		struct {
 			size_t count;
 			struct weir__detached items[WEIR__MAX_ROUTES];

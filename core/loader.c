@@ -5,7 +5,8 @@
  * Happy path: resolve symlinks -> every directory from / down belongs to root or
  * to us and nobody else may write it -> the same for the file -> open it -> check
  * the open file again, its ELF header, note and descriptor's head (loader_elf.c)
- * -> dlopen /proc/self/fd/N, so that what was checked is what is mapped ->
+ * -> dlopen /proc/self/fd/N, so that what was checked is what is mapped (a file that was
+ * rewritten in its place is copied first: loader_stamp.c) ->
  * normalise (loader_copy.c) and check (loader_desc.c) the descriptor.
  *
  * Symlinks: packages install them (name.so -> name.so.1), so a path may be one.
@@ -24,6 +25,7 @@
 #include "loader.h"
 #include "loader_check.h"
 #include "loader_elf.h"
+#include "loader_stamp.h"
 #include "mem.h"
 
 #include <dlfcn.h>
@@ -44,8 +46,7 @@
 struct loaded {
 	struct weir__loaded pub; /* first: that is what callers hold */
 	struct loaded *next;
-	dev_t dev;
-	ino_t ino;
+	struct weir__stamp stamp;
 	struct weir__copies copies;
 };
 
@@ -313,29 +314,82 @@ static void free_loaded(struct loaded *l)
 	weir__free(l);
 }
 
-/* Map what is open; ret: a new record, not yet in the list. */
+/* The record of this very file, or NULL; *ret_mapped: its inode has been mapped with
+ * another content. -errno: it cannot be read. */
+static int find_loaded(int fd, struct weir__stamp *stamp, struct loaded **ret, bool *ret_mapped)
+{
+	bool hashed = false;
+	int r;
+
+	*ret = NULL;
+	*ret_mapped = false;
+	for (struct loaded *l = loaded_plugins; l; l = l->next) {
+		if (!weir__stamp_same_inode(&l->stamp, stamp))
+			continue;
+		if (!weir__stamp_same(&l->stamp, stamp)) {
+			r = hashed ? 0 : weir__stamp_hash(fd, stamp);
+			if (r < 0)
+				return r;
+			hashed = true;
+			if (l->stamp.hash != stamp->hash || l->stamp.size != stamp->size) {
+				*ret_mapped = true;
+				continue;
+			}
+			l->stamp = *stamp; /* touched only, or its mode changed */
+		}
+		*ret = l;
+		return 0;
+	}
+	return hashed ? 0 : weir__stamp_hash(fd, stamp);
+}
+
+/* The linker knows a library by its inode: one that was rewritten in its place would be
+ * taken for the old one, so a copy is mapped. */
+static int map_content(const struct weir__refused *out, int fd, bool mapped, const char *path,
+                       const struct weir__elf_info *info, struct loaded *l)
+{
+	int copy = mapped ? weir__stamp_copy(fd) : -1, r;
+
+	if (mapped && copy < 0)
+		return weir__refuse(out, WEIR__REFUSED_DLOPEN, copy, "%s was rewritten in its place and "
+		                    "cannot be copied: %s", path, strerror(-copy));
+	r = map_plugin(out, mapped ? copy : fd, info, l);
+	if (mapped)
+		close(copy);
+	return r;
+}
+
+/* ret: a new record, or the one of the same file. fd stays the caller's. */
 static int map_file(const struct weir__refused *out, int fd, const struct weir__elf_info *info,
                     const struct stat *st, const char *real, struct loaded **ret)
 {
-	struct loaded *l = weir__zalloc(sizeof(*l));
-	int r = l ? map_plugin(out, fd, info, l)
-	          : weir__refuse(out, WEIR__REFUSED_NONE, -ENOMEM, "out of memory");
+	struct weir__stamp stamp;
+	struct loaded *l;
+	bool mapped;
+	int r;
 
+	weir__stamp_of(st, &stamp);
+	r = find_loaded(fd, &stamp, ret, &mapped);
+	if (r < 0)
+		return weir__refuse(out, WEIR__REFUSED_NOT_FOUND, r, "%s: %s", real, strerror(-r));
+	if (*ret)
+		return 0;
+	l = weir__zalloc(sizeof(*l));
+	r = l ? map_content(out, fd, mapped, real, info, l)
+	      : weir__refuse(out, WEIR__REFUSED_NONE, -ENOMEM, "out of memory");
 	if (r < 0) {
 		if (l)
 			free_loaded(l);
 		return r;
 	}
 	snprintf(l->pub.path, sizeof(l->pub.path), "%s", real);
-	l->dev = st->st_dev;
-	l->ino = st->st_ino;
+	l->stamp = stamp;
 	l->next = loaded_plugins;
 	loaded_plugins = l;
 	*ret = l;
 	return 0;
 }
 
-/* ret: a new record, or the one of the same file. */
 static int load_file(const struct weir__refused *out, const char *path, struct loaded **ret)
 {
 	struct weir__elf_info info;
@@ -346,13 +400,6 @@ static int load_file(const struct weir__refused *out, const char *path, struct l
 	fd = open_plugin(out, path, real, &st, &info);
 	if (fd < 0)
 		return fd;
-	for (struct loaded *l = loaded_plugins; l; l = l->next) {
-		if (l->dev == st.st_dev && l->ino == st.st_ino) {
-			close(fd);
-			*ret = l;
-			return 0;
-		}
-	}
 	r = map_file(out, fd, &info, &st, real, ret);
 	close(fd);
 	return r;

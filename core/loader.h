@@ -43,9 +43,16 @@ struct weir__loaded {
 	uintptr_t base, end;
 };
 
+/* The record that a descriptor of the loader's is in. */
+static inline const struct weir__loaded *weir__loaded_of(const struct weir_plugin_desc *desc)
+{
+	return (const struct weir__loaded *)(const void *)desc; /* its first member */
+}
+
 /* path: of the file. name: expected plugin name, or NULL. 0, or -errno with
  * *refusal and one sentence in reason ("abi-major: plugin has 2, weir has 1").
- * A loaded plugin is never unloaded. Same file twice gives the same result. */
+ * A loaded plugin is never unloaded. Same file twice gives the same result; a file that
+ * was replaced, or rewritten in its place, is another one. */
 int weir__load(const char *path, const char *name, struct weir__loaded **ret,
                int *refusal, char *reason, size_t size);
 /* The same for a file that the daemon has opened and checked (weir__open_plugin); for

@@ -41,15 +41,33 @@
  *      "dropped":{"ring_full":10},      only what is not 0
  *      "unexplained":0                  seen - everything; not 0 is a bug
  *    }],
+ *    "overrides":[{"key":"plugins.iomonitor.interval","value":"250ms","persist":false,
+ *                  "for_s":?290}],      what was set at run time and is in force
  *    "daemon":{"cpu_percent":0.1,"rss_bytes":8388608,"threads":5,"fds":40}}
  *
  * {"cmd":"query","plugin":"iomonitor","query":"top","args":["n=10"]}
  *   {"ok":true,"content_type":"application/json","body":"[...]"}     body: always a string
  *
- * {"cmd":"enable"|"disable"|"restart","plugin":"iomonitor","for_s":?300}
+ * {"cmd":"enable"|"disable"|"restart","plugin":"iomonitor","for_s":?300,"persist":?true}
  *   {"ok":true,"state":"running","message":"iomonitor runs, for 5m"}
- *   Answered when the plugin has got there, or has failed to (ok false). for_s only
- *   with enable and disable: afterwards it goes back to what it was.
+ *   Answered when the plugin has got there, or has failed to (ok false). for_s and
+ *   persist only with enable and disable: afterwards it goes back to what it was; it
+ *   holds over a restart of the daemon, the end too.
+ *
+ * {"cmd":"reload"}
+ *   {"ok":true,"message":"reloaded: 1 restarted (iomonitor), 3 unchanged",
+ *    "plugins":[{"name":"iomonitor","action":"restarted","state":"running","message":?"..."}],
+ *                                       action: the words of WEIR__CHANGES, or failed
+ *    "daemon":[{"option":"log.level","action":"applied"|"needs restart"}]}
+ *   Answered when every plugin has settled. Refused, and then nothing was changed:
+ *   {"ok":false,"error":"...","hint":"...","diagnostics":["weir.yaml:6:5: error: ...",...]}
+ *
+ * {"cmd":"set","plugin":"iomonitor","option":"interval","value":"250ms"|"unset":true,
+ *  "for_s":?300,"persist":?true}
+ *   As reload, and "action":"restarted"; plugin "log", option "level" is the daemon's
+ *   own log.level. Refused as reload is, with the complaint about this value.
+ * {"cmd":"get","plugin":"iomonitor","option":"interval"}
+ *   {"ok":true,"value":"1s","origin":"default"|"line 5"|"WEIR_..."|"weir set --persist","doc":"..."}
  *
  * {"cmd":"tail","topics":["io"],"format":"json"|"text"}     topics []: all
  *   {"ok":true} and from then on one line per event, until either side closes.
@@ -70,6 +88,9 @@
 	X(query,   0)                                                          \
 	X(tail,    0)                                                          \
 	X(config,  0)                                                          \
+	X(get,     0)                                                          \
+	X(reload,  1)                                                          \
+	X(set,     1)                                                          \
 	X(enable,  1)                                                          \
 	X(disable, 1)                                                          \
 	X(restart, 1)

@@ -52,8 +52,8 @@ enum route_ends { ENDS_BOTH, ENDS_TX, ENDS_RX };
 struct weir__route {
 	uint32_t id;
 	char *from, *to;
-	size_t limit;
-	int policy;
+	size_t limit;                      /* under the lock */
+	_Atomic int policy;                /* written under the lock */
 	enum route_ends ends;
 
 	pthread_mutex_t lock;
@@ -596,6 +596,14 @@ void weir__route_send(struct weir__route *r, struct weir__batch *b)
 	unlock_and_send(r);
 }
 
+void weir__route_tune(struct weir__route *r, size_t limit, int policy)
+{
+	pthread_mutex_lock(&r->lock);
+	r->limit = limit;
+	r->policy = policy;
+	unlock_and_send(r); /* drop_oldest may have held some back */
+}
+
 bool weir__route_may_block(const struct weir__route *r)
 {
 	return r->policy == WEIR__BLOCK;
@@ -744,7 +752,7 @@ void weir__route_stats(struct weir__route *r, struct weir__route_stats *ret)
 	pthread_mutex_lock(&r->lock);
 	*ret = *r->stats;
 	ret->open = r->open;
-	pthread_mutex_unlock(&r->lock);
 	ret->limit = r->limit;
 	ret->policy = r->policy;
+	pthread_mutex_unlock(&r->lock);
 }

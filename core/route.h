@@ -87,6 +87,8 @@ void weir__route_share_stats(struct weir__route *r, struct weir__route_stats *sh
 void weir__route_send(struct weir__route *r, struct weir__batch *b);
 /* With policy block: must the collector hold back? Collector's thread. */
 bool weir__route_blocked(struct weir__route *r);
+/* Another limit and policy, from the next batch on; what is queued stays. Any thread. */
+void weir__route_tune(struct weir__route *r, size_t limit, int policy);
 bool weir__route_may_block(const struct weir__route *r);
 /* The output is done with a frame: `rejected` of its records were refused. */
 void weir__route_ack(struct weir__frame *f, uint32_t rejected);

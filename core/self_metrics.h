@@ -27,6 +27,10 @@
 	  "Time from the start of the process until it was ready")                                                     \
 	V(CONFIG_WARNINGS, GAUGE, "weir_config_warnings", "", "",                                                      \
 	  "Warnings about the configuration in use")                                                                   \
+	V(RELOADS, COUNTER, "weir_reloads_total", "", "result",                                                        \
+	  "Reloads of the configuration, by result: applied, unchanged, refused")                                      \
+	V(OVERRIDES, GAUGE, "weir_config_overrides", "", "",                                                           \
+	  "Options that were set at run time and are in force")                                                        \
 	V(CPUS, GAUGE, "weir_cpus", "", "",                                                                            \
 	  "Possible CPUs of this machine, by which per-CPU maps are sized")                                            \
 	/* the process */                                                                                              \

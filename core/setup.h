@@ -13,6 +13,7 @@ struct weir__setup_plugin {
 	struct weir__settings *settings;   /* owned; always there */
 	const struct weir__loaded *loaded; /* NULL: refused. Lives for ever */
 	char refused[512];
+	bool listed;                       /* in the file, not by an override alone */
 };
 
 struct weir__setup {
@@ -25,9 +26,17 @@ struct weir__setup {
  * library is missing or refused is no error: it is taken in as refused, with a
  * warning, and everything else runs. */
 int weir__setup_load(const char *path, struct weir__diags *diags, struct weir__setup *ret);
-/* One plugin that the configuration does not name, with its defaults. */
-int weir__setup_one(struct weir__config *config, const char *name, struct weir__diags *diags,
-                    struct weir__setup_plugin *ret);
+/* What a plugin runs with now; NULL: unknown. */
+struct weir__setup_running {
+	const struct weir__settings *(*find)(void *arg, const char *name);
+	void *arg;
+};
+/* Anew for a daemon that runs: the overrides are given (what is in *o is taken) and not
+ * read. running NULL: from old's file. Else from its text, and with the libraries that
+ * run, whatever became of their files. */
+int weir__setup_again(const struct weir__config *old, const struct weir__setup_running *running,
+                      struct weir__overrides *o, struct weir__diags *diags,
+                      struct weir__setup *ret);
 /* Frees what is left in it: take settings out by setting them NULL. */
 void weir__setup_fini(struct weir__setup *s);
 

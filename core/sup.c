@@ -106,8 +106,7 @@ int weir__sup_add(struct weir__supervisor *s, struct weir__settings *settings,
 	p->source = p->last_source = -1;
 	snprintf(p->reason, sizeof p->reason, "%s", refused ? refused : "");
 	uv_timer_init(s->loop, &p->timer);
-	uv_timer_init(s->loop, &p->for_timer);
-	p->timer.data = p->for_timer.data = p;
+	p->timer.data = p;
 	*s->plugins_tail = p;
 	s->plugins_tail = &p->next;
 	if (s->started)
@@ -138,16 +137,12 @@ static void free_plugin_handle(uv_handle_t *handle)
 {
 	struct sup_plugin *p = handle->data;
 
-	if (--p->handles)
-		return;
-	weir__settings_free(p->settings);
+	weir__sup_free_settings(p);
 	weir__free(p);
 }
 
 static void free_plugin(struct sup_plugin *p)
 {
-	p->handles = 2;
-	uv_close((uv_handle_t *)&p->for_timer, free_plugin_handle);
 	uv_close((uv_handle_t *)&p->timer, free_plugin_handle);
 }
 
@@ -182,8 +177,8 @@ void weir__sup_free(struct weir__supervisor *s)
 	uv_close((uv_handle_t *)&s->stop_timer, free_supervisor);
 }
 
-/* Clients' outputs that are over leave the list. */
-static void sweep(struct weir__supervisor *s)
+/* Clients' outputs that are over leave the list, and plugins that were removed. */
+void weir__sup_sweep(struct weir__supervisor *s)
 {
 	struct sup_plugin **at = &s->plugins, *p;
 
@@ -285,7 +280,7 @@ void weir__sup_refresh(struct weir__supervisor *s, bool collect, void (*cb)(void
 {
 	struct refresh *r = weir__zalloc(sizeof *r);
 
-	sweep(s);
+	weir__sup_sweep(s);
 	if (!r) {
 		cb(arg);
 		return;

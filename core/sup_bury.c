@@ -83,6 +83,8 @@ static void came_back(struct weir__host *h, struct weir__request *rq)
 	          (double)(uv_hrtime() - l->since_ns) / 1e9);
 	p->lost--;
 	weir__host_free(h);
+	if (!p->host && !p->lost)
+		weir__sup_host_gone(p);
 	weir__metrics_set_free(l->metrics);
 	weir__free(l);
 	weir__sup_reconcile(p->sup);

@@ -26,7 +26,7 @@ static void begin_stop(struct sup_plugin *p);
 struct sup_plugin *weir__sup_find(struct weir__supervisor *s, const char *name)
 {
 	for (struct sup_plugin *p = s->plugins; p; p = p->next)
-		if (!p->gone && !strcmp(p->name, name))
+		if (!p->gone && !p->removed && !strcmp(p->name, name))
 			return p;
 	return NULL;
 }
@@ -147,7 +147,7 @@ static void answer_waiters(struct sup_plugin *p, int err, const char *message)
 	}
 }
 
-static void settle(struct sup_plugin *p)
+void weir__sup_settle(struct sup_plugin *p)
 {
 	char text[700];
 
@@ -194,6 +194,7 @@ static void free_host(struct sup_plugin *p)
 	weir__metrics_set_free(p->metrics);
 	p->metrics = NULL;
 	p->since_ns = 0;
+	weir__sup_host_gone(p);
 }
 
 static void copy_reasons(struct sup_plugin *p)
@@ -325,6 +326,7 @@ static void after_stop(struct sup_plugin *p)
 {
 	enum weir__state next = p->enabled ? WEIR__STANDBY : WEIR__DISABLED;
 
+	weir__sup_adopt(p);
 	p->phase = STOP_NONE;
 	if (p->transient) {
 		p->gone = true;
@@ -442,8 +444,10 @@ static void begin_stop(struct sup_plugin *p)
 
 static void reconcile_one(struct sup_plugin *p)
 {
-	bool run = should_run(p);
+	bool run;
 
+	weir__sup_adopt(p);
+	run = should_run(p);
 	switch (p->state) {
 	case WEIR__DISABLED:
 		if (p->gone || !p->enabled)
@@ -482,7 +486,8 @@ static void reconcile_one(struct sup_plugin *p)
 	case WEIR__STATE_COUNT:
 		break;
 	}
-	settle(p);
+	p->gone |= p->removed && p->state == WEIR__DISABLED;
+	weir__sup_settle(p);
 }
 
 /* The stop of the whole is done when collectors have gone, then all others. */
@@ -516,7 +521,7 @@ static void check_stopped(struct weir__supervisor *s)
 
 void weir__sup_reconcile(struct weir__supervisor *s)
 {
-	if (!s->started)
+	if (!s->started || s->held)
 		return;
 	/* Outputs first, so that a collector's first record has somewhere to go;
 	 * stand-ins last, when it is known who serves what. */
@@ -539,19 +544,8 @@ void weir__sup_reconcile(struct weir__supervisor *s)
 
 /* ---- changes from outside ------------------------------------------------------------------------ */
 
-static void on_for_end(uv_timer_t *timer)
-{
-	struct sup_plugin *p = timer->data;
-
-	p->for_until_ns = 0;
-	p->enabled = !p->enabled;
-	weir__log(WEIR_INFO, p->name, "the time of --for is over: %s again",
-	          p->enabled ? "enabled" : "disabled");
-	weir__sup_reconcile(p->sup);
-}
-
 void weir__sup_change(struct weir__supervisor *s, enum weir__sup_verb verb, const char *plugin,
-                      double for_s, weir__sup_done done, void *arg)
+                      weir__sup_done done, void *arg)
 {
 	struct sup_plugin *p = weir__sup_find(s, plugin);
 	struct waiter *w = p ? weir__zalloc(sizeof *w) : NULL;
@@ -573,12 +567,6 @@ void weir__sup_change(struct weir__supervisor *s, enum weir__sup_verb verb, cons
 	w->arg = arg;
 	w->next = p->waiters;
 	p->waiters = w;
-	uv_timer_stop(&p->for_timer);
-	p->for_until_ns = 0;
-	if (for_s > 0 && enabled != p->enabled) {
-		p->for_until_ns = uv_hrtime() + (uint64_t)(for_s * 1e9);
-		uv_timer_start(&p->for_timer, on_for_end, (uint64_t)(for_s * 1000), 0);
-	}
 	if (verb == WEIR__RESTART || (enabled && p->state == WEIR__FAILED))
 		p->restart = true;
 	p->enabled = enabled;

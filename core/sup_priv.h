@@ -49,11 +49,15 @@ enum stop_phase { STOP_NONE, STOP_DETACH, STOP_DRAIN, STOP_END };
 struct sup_plugin {
 	struct sup_plugin *next;
 	struct weir__supervisor *sup;
-	struct weir__settings *settings;
+	struct weir__settings *settings;      /* in force; see sup_apply.c for all three */
+	struct weir__settings *running;       /* the host was started with these, if not those */
+	struct weir__settings *next_settings; /* from when its host has ended */
+	char next_refused[512];
 	const struct weir_plugin_desc *desc;  /* NULL: refused */
 	const char *name;
 	enum weir__state state;
 	bool enabled, restart, transient, gone;
+	bool removed;              /* from the configuration; gone when it has stopped */
 	char reason[512];
 	struct weir__host *host;
 	struct weir__metrics_set *metrics;
@@ -64,9 +68,7 @@ struct sup_plugin {
 	unsigned lost;             /* hosts given up whose threads have not come back */
 
 	uv_timer_t timer;          /* retry, or the drain's poll */
-	unsigned handles;          /* closing */
-	uv_timer_t for_timer;      /* --for */
-	uint64_t for_until_ns;
+	uint64_t for_until_ns;     /* --for: the daemon's live part ends it */
 	enum stop_phase phase;
 	unsigned pending;          /* detach calls under way */
 	unsigned asked, queries;   /* snapshots and queries the host has not answered */
@@ -98,6 +100,8 @@ struct weir__supervisor {
 	uint32_t last_route;
 	struct one_detach *detaching;
 	bool started, stopping;
+	bool forgot_unbalanced;    /* a route that is gone did not balance */
+	unsigned held;             /* see weir__sup_hold */
 	uv_timer_t sample_timer, stop_timer;
 	void (*stopped)(void *, bool);
 	void *stopped_arg;
@@ -119,6 +123,14 @@ bool weir__sup_provides(const struct sup_plugin *p, const char *topic);
 
 /* sup_plugin.c */
 void weir__sup_reconcile(struct weir__supervisor *s);
+/* Answer those who wait for it, if it is on its way nowhere. */
+void weir__sup_settle(struct sup_plugin *p);
+
+/* sup_apply.c */
+/* Take over next_settings, if there are any and no host is there. */
+void weir__sup_adopt(struct sup_plugin *p);
+void weir__sup_host_gone(struct sup_plugin *p);
+void weir__sup_free_settings(struct sup_plugin *p);
 
 /* sup_routes.c */
 void weir__sup_open_routes(struct sup_plugin *p);

@@ -387,19 +387,48 @@ static bool route_in_use(const struct sup_route *r)
 	return r->opening || (r->from->host && (r->attached || r->from->phase == STOP_DETACH));
 }
 
-/* A route that a client's output had goes with it: its account is the client's. */
+/* What is over is said now: nobody can ask for it later. */
+static void say_last(struct sup_route *r)
+{
+	struct weir__ledger l;
+	char text[512];
+
+	weir__sup_route_ledger(r, &l);
+	r->from->sup->forgot_unbalanced |= weir__ledger_unexplained(&l) != 0;
+	if (r->to->transient || r->from->transient)
+		return; /* its account is the client's */
+	weir__ledger_format(&l, text, sizeof text);
+	weir__log(weir__ledger_unexplained(&l) ? WEIR_ERROR : WEIR_INFO, r->from->name,
+	          "ledger to %s, which ends here: %s", r->to->name, text);
+}
+
+/* The frames an output has of a collector that is gone refer to their route. */
+static bool route_ended(struct sup_route *r)
+{
+	struct weir__route_stats st;
+
+	if (route_in_use(r))
+		return false;
+	weir__route_stats(r->route, &st);
+	return !st.queued;
+}
+
+/* The routes of a client's output go with it, and those of a plugin that was removed. */
 bool weir__sup_forget_routes(struct sup_plugin *p)
 {
 	struct sup_route **at = &p->sup->routes, *r;
 	bool all = true;
 
 	while ((r = *at)) {
-		if (r->to != p || route_in_use(r)) {
-			all &= r->to != p;
+		bool mine = r->to == p || (p->removed && r->from == p);
+
+		if (!mine || (r->to == p ? route_in_use(r) : !route_ended(r))) {
+			all &= !mine;
 			at = &r->next;
 			continue;
 		}
 		*at = r->next;
+		say_last(r);
 		weir__route_free(r->route);
 		weir__free(r);
 	}

@@ -240,7 +240,7 @@ static json_t *json_route(struct sup_route *r)
 	weir__sup_route_ledger(r, &l);
 	put_text(o, "from", r->from->name);
 	put_text(o, "to", r->to->name);
-	put(o, "topics", words(r->from->desc->topics, r->topics));
+	put(o, "topics", words(r->from->desc ? r->from->desc->topics : NULL, r->topics));
 	put_text(o, "policy", policies[st.policy]);
 	put(o, "open", json_boolean(r->open));
 	put(o, "queue_bytes", integer(st.queued_bytes));
@@ -290,7 +290,7 @@ bool weir__sup_balanced(struct weir__supervisor *s)
 		if (weir__ledger_unexplained(&l))
 			return false;
 	}
-	return true;
+	return !s->forgot_unbalanced;
 }
 
 /* Those that are on their way; or, if there is nothing else, those that should run and

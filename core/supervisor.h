@@ -5,6 +5,7 @@
  * never waits for a host: what a host does comes back as a call's end.
  *
  * Files: sup_plugin.c (start, stop, fallback), sup_routes.c, sup_query.c,
+ * sup_apply.c (new settings),
  * sup_status.c (JSON), sup_metrics.c (Weir's own metrics), sup_summary.c.
  */
 #ifndef WEIR_CORE_SUPERVISOR_H
@@ -41,7 +42,37 @@ void weir__sup_stop(struct weir__supervisor *s, uint64_t timeout_ns,
 typedef void (*weir__sup_done)(void *arg, int err, const char *state, const char *message);
 enum weir__sup_verb { WEIR__ENABLE, WEIR__DISABLE, WEIR__RESTART };
 void weir__sup_change(struct weir__supervisor *s, enum weir__sup_verb verb, const char *plugin,
-                      double for_s, weir__sup_done done, void *arg);
+                      weir__sup_done done, void *arg);
+
+/* ---- a new configuration (sup_apply.c) ---- */
+
+/* Between these nothing starts or stops, so that many changes are one. */
+void weir__sup_hold(struct weir__supervisor *s);
+void weir__sup_release(struct weir__supervisor *s);
+/* The daemon's options from now on; the old config may be freed. */
+void weir__sup_set_config(struct weir__supervisor *s, struct weir__config *config);
+/* What a plugin is configured with (its host may still run with older ones); NULL: unknown. */
+const struct weir__settings *weir__sup_settings(struct weir__supervisor *s, const char *name);
+/* Why its library was refused. */
+const char *weir__sup_refused(struct weir__supervisor *s, const char *name);
+/* Every configured plugin; fn may remove it. */
+void weir__sup_each(struct weir__supervisor *s,
+                    void (*fn)(void *arg, const struct weir__settings *settings), void *arg);
+/* All take the settings. The plugin is known; take: it is not (then -ENOMEM: not taken).
+ * Update: only live options differ. Replace: restarted, switched on or off. */
+void weir__sup_update(struct weir__supervisor *s, const char *name, struct weir__settings *settings);
+void weir__sup_replace(struct weir__supervisor *s, const char *name,
+                       struct weir__settings *settings, const char *refused);
+int weir__sup_take(struct weir__supervisor *s, struct weir__settings *settings, const char *refused);
+void weir__sup_remove(struct weir__supervisor *s, const char *name);
+/* done once it has settled, at once if it has. -ENOMEM: never. */
+int weir__sup_wait(struct weir__supervisor *s, const char *name, weir__sup_done done, void *arg);
+/* "gone": no such plugin (any more). */
+const char *weir__sup_state(struct weir__supervisor *s, const char *name);
+/* Let go of what is over; every refresh does so, too. */
+void weir__sup_sweep(struct weir__supervisor *s);
+/* What it is now ends then (uv_hrtime); 0: it does not. For status and answers. */
+void weir__sup_note_until(struct weir__supervisor *s, const char *name, uint64_t until_ns);
 
 /* Bring snapshots (and with `collect` the plugins' metrics) up to date, then cb. A
  * host that does not answer in 300 ms keeps its old one. */

@@ -69,9 +69,9 @@ void need_bpf(void)
 	exit(77);
 }
 
-static void write_config(struct daemon *d, const char *yaml)
+static void write_config(struct daemon *d, const char *path, const char *yaml)
 {
-	FILE *f = fopen(d->config, "w");
+	FILE *f = fopen(path, "w");
 
 	assert_non_null(f);
 	for (; *yaml; yaml++) {
@@ -86,6 +86,15 @@ static void write_config(struct daemon *d, const char *yaml)
 		}
 	}
 	fclose(f);
+}
+
+void daemon_configure(struct daemon *d, const char *yaml)
+{
+	char temp[320];
+
+	snprintf(temp, sizeof temp, "%s.new", d->config);
+	write_config(d, temp, yaml);
+	assert_int_equal(rename(temp, d->config), 0);
 }
 
 void daemon_spawn(struct daemon *d, const char *yaml)
@@ -130,17 +139,8 @@ static void remember(pid_t pid)
 		spawned[spawned_count++] = pid;
 }
 
-void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml)
+static void run(struct daemon *d, uid_t uid)
 {
-	memset(d, 0, sizeof *d);
-	snprintf(d->dir, sizeof d->dir, "/tmp/weir-test-XXXXXX");
-	assert_non_null(mkdtemp(d->dir));
-	snprintf(d->socket, sizeof d->socket, "%s/control.sock", d->dir);
-	snprintf(d->config, sizeof d->config, "%s/weir.yaml", d->dir);
-	snprintf(d->log, sizeof d->log, "%s/log", d->dir);
-	snprintf(d->out, sizeof d->out, "%s/out", d->dir);
-	write_config(d, yaml);
-	give_to_daemon(d->dir);
 	d->pid = fork();
 	assert_true(d->pid >= 0);
 	if (d->pid)
@@ -163,6 +163,20 @@ void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml)
 	}
 }
 
+void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml)
+{
+	memset(d, 0, sizeof *d);
+	snprintf(d->dir, sizeof d->dir, "/tmp/weir-test-XXXXXX");
+	assert_non_null(mkdtemp(d->dir));
+	snprintf(d->socket, sizeof d->socket, "%s/control.sock", d->dir);
+	snprintf(d->config, sizeof d->config, "%s/weir.yaml", d->dir);
+	snprintf(d->log, sizeof d->log, "%s/log", d->dir);
+	snprintf(d->out, sizeof d->out, "%s/out", d->dir);
+	write_config(d, d->config, yaml);
+	give_to_daemon(d->dir);
+	run(d, uid);
+}
+
 static void fail_with_log(struct daemon *d, const char *what)
 {
 	char *log = daemon_log(d);
@@ -183,6 +197,12 @@ void daemon_start(struct daemon *d, const char *yaml)
 {
 	daemon_spawn(d, yaml);
 	json_decref(wait_for(d, settled, NULL, "the daemon to be ready"));
+}
+
+void daemon_again(struct daemon *d)
+{
+	run(d, geteuid());
+	json_decref(wait_for(d, settled, NULL, "the daemon to be ready again"));
 }
 
 json_t *daemon_ask(struct daemon *d, json_t *request)

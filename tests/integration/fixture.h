@@ -36,6 +36,10 @@ extern uint64_t fixture_without;
 void give_to_daemon(const char *path);
 /* As another user, who gets the directory. */
 void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml);
+/* Another configuration: written beside the old one and renamed over it. */
+void daemon_configure(struct daemon *d, const char *yaml);
+/* The same daemon anew, after daemon_stop: same directory, waits until it is settled. */
+void daemon_again(struct daemon *d);
 /* One request: the answer, whatever it is; json_decref it. */
 json_t *daemon_ask(struct daemon *d, json_t *request);
 /* Asserts "ok". */

@@ -74,7 +74,8 @@ static json_t *json(void)
 /* ---- without a daemon ------------------------------------------------------------ */
 
 static const char *const names[] = { "run", "check", "status", "plugins", "query", "tail", "enable",
-	                             "disable", "restart", "config", "docs", "version" };
+	                             "disable", "restart", "set", "reload", "config", "docs",
+	                             "version" };
 
 /* Every command has help, and refuses an option it does not know with exit 2. */
 static void every_command_has_help(void **state)

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * weir reload: let the daemon read its configuration again, and say what came of it for
+ * every plugin. Exit 1 if it was refused, or a plugin did not start with it.
+ */
+#include "cli.h"
+#include "cli_table.h"
+
+#include <string.h>
+
+static const char *string(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "";
+}
+
+static bool any_failed(const json_t *plugins)
+{
+	size_t i;
+	json_t *p;
+
+	json_array_foreach(plugins, i, p)
+		if (!strcmp(string(p, "action"), "failed"))
+			return true;
+	return false;
+}
+
+static int paint(const char *action)
+{
+	return !strcmp(action, "failed") ? WEIR__RED : !strcmp(action, "unchanged") ? WEIR__DIM
+	                                                                            : WEIR__GREEN;
+}
+
+static void print_plugins(const json_t *plugins, bool colour)
+{
+	struct weir__cli_table t = { 0 };
+	size_t i;
+	json_t *p;
+
+	weir__table_column(&t, "PLUGIN", false);
+	weir__table_column(&t, "RELOAD", false);
+	weir__table_column(&t, "STATE", false);
+	json_array_foreach(plugins, i, p) {
+		weir__table_cell(&t, WEIR__PLAIN, "%s", string(p, "name"));
+		weir__table_cell(&t, paint(string(p, "action")), "%s", string(p, "action"));
+		weir__table_cell(&t, WEIR__PLAIN, "%s", string(p, "state"));
+		if (*string(p, "message"))
+			weir__table_note(&t, WEIR__RED, "%s", string(p, "message"));
+	}
+	weir__table_print(&t, stdout, colour);
+	weir__table_fini(&t);
+}
+
+int weir__cmd_reload(int argc, char **argv)
+{
+	struct weir__cli cli;
+	json_t *answer, *plugins, *o;
+	size_t i;
+	int r = weir__cli_parse(argc, argv, &cli);
+
+	if (r >= 0)
+		return r;
+	if (cli.argc)
+		return weir__cmd_usage(cli.name, "takes no arguments");
+	answer = weir__cli_change(&cli, json_pack("{s:s}", "cmd", "reload"));
+	if (!answer)
+		return 1;
+	plugins = json_object_get(answer, "plugins");
+	if (!cli.option[WEIR__CLI_JSON]) {
+		weir__print_line(stdout, "%s", string(answer, "message"));
+		print_plugins(plugins, weir__cli_colour(stdout));
+		json_array_foreach(json_object_get(answer, "daemon"), i, o)
+			weir__print_line(stdout, "%s: %s", string(o, "option"), string(o, "action"));
+	}
+	r = any_failed(plugins);
+	json_decref(answer);
+	return r;
+}
