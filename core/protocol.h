@@ -26,6 +26,8 @@
  *      "cpu_percent":0.3,               of one core, the host's thread or process
  *      "bpf_percent":0.1,               of one core, its programs inside the kernel
  *      "memory":{"heap":81920,"maps":262144,"rings":524288},   bytes
+ *      "queue_bytes":0,                 wait in all its queues
+ *      "latency_s":?{"p50":0.001,"p99":0.004},   outputs: age of what was taken of late
  *      "topics":["io"],
  *      "programs":[{"name":"add_folio","variant":"tp_btf","attached":true,
  *                   "optional":false,"runs":1234,"ns_per_run":95.0,"missed":0,

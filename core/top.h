@@ -113,7 +113,7 @@ char *weir__top_time(double s, char *buf, size_t size);     /* "1.2ms" */
 /* ---- frames ---------------------------------------------------------------------- */
 
 /* A plugin's name: 31 characters. */
-#define WEIR__TOP_NAME 32
+#define WEIR__TOP_NAME_BYTES 32
 
 struct weir__top_view {
 	const json_t *now, *before; /* before: NULL at first */
@@ -122,7 +122,7 @@ struct weir__top_view {
 	enum weir__top_sort sort;
 	bool reverse, paused, help, detail;
 	bool plain;                 /* one frame on paper: no keys, no selection */
-	char selected[WEIR__TOP_NAME];
+	char selected[WEIR__TOP_NAME_BYTES];
 	unsigned scroll;            /* lines of the detail passed over */
 };
 

@@ -318,7 +318,7 @@ json_t *weir__top_json(const json_t *now, const json_t *before, enum weir__top_s
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(a, row_json(&rows[i]));
 	json_object_set_new(o, "plugins", a);
-	/* Without memory jansson has left something out: better nothing than half. */
+	/* Without memory: better nothing than a list with a plugin left out. */
 	if (!o || json_array_size(a) != n || !json_object_get(o, "plugins")) {
 		json_decref(o);
 		return NULL;
