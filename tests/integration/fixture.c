@@ -111,17 +111,8 @@ void give_to_daemon(const char *path)
 	assert_int_equal(chown(path, id.uid, id.gid), 0);
 }
 
-void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml)
+static void launch(struct daemon *d, uid_t uid)
 {
-	memset(d, 0, sizeof *d);
-	snprintf(d->dir, sizeof d->dir, "/tmp/weir-test-XXXXXX");
-	assert_non_null(mkdtemp(d->dir));
-	snprintf(d->socket, sizeof d->socket, "%s/control.sock", d->dir);
-	snprintf(d->config, sizeof d->config, "%s/weir.yaml", d->dir);
-	snprintf(d->log, sizeof d->log, "%s/log", d->dir);
-	snprintf(d->out, sizeof d->out, "%s/out", d->dir);
-	write_config(d, yaml);
-	give_to_daemon(d->dir);
 	d->pid = fork();
 	assert_true(d->pid >= 0);
 	if (!d->pid) {
@@ -137,6 +128,20 @@ void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml)
 		execl(WEIR_BINARY, "weir", "run", "-c", d->config, (char *)NULL);
 		_exit(127);
 	}
+}
+
+void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml)
+{
+	memset(d, 0, sizeof *d);
+	snprintf(d->dir, sizeof d->dir, "/tmp/weir-test-XXXXXX");
+	assert_non_null(mkdtemp(d->dir));
+	snprintf(d->socket, sizeof d->socket, "%s/control.sock", d->dir);
+	snprintf(d->config, sizeof d->config, "%s/weir.yaml", d->dir);
+	snprintf(d->log, sizeof d->log, "%s/log", d->dir);
+	snprintf(d->out, sizeof d->out, "%s/out", d->dir);
+	write_config(d, yaml);
+	give_to_daemon(d->dir);
+	launch(d, uid);
 }
 
 static void fail_with_log(struct daemon *d, const char *what)
@@ -159,6 +164,12 @@ void daemon_start(struct daemon *d, const char *yaml)
 {
 	daemon_spawn(d, yaml);
 	json_decref(wait_for(d, settled, NULL, "the daemon to be ready"));
+}
+
+void daemon_again(struct daemon *d)
+{
+	launch(d, geteuid());
+	json_decref(wait_for(d, settled, NULL, "the daemon to be ready again"));
 }
 
 json_t *daemon_ask(struct daemon *d, json_t *request)

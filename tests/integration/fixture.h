@@ -31,6 +31,8 @@ void daemon_spawn(struct daemon *d, const char *yaml);
 extern bool fixture_close_standard;
 /* A file or directory becomes the user's that a daemon started now will be. */
 void give_to_daemon(const char *path);
+/* Start it anew in the same directory, after it has ended. Waits until it is settled. */
+void daemon_again(struct daemon *d);
 /* As another user, who gets the directory. */
 void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml);
 /* One request: the answer, whatever it is; json_decref it. */
