@@ -133,7 +133,7 @@ static void put_budget(struct pane *p, const struct weir__top_row *r)
 		     amount(limits[i].bytes, limits[i].percent, of, limit, sizeof limit));
 		head = "";
 	}
-	if (is(b, "weight") && is(b, "level"))
+	if (is(b, "weight") && is(b, "level") && strcmp(weir__top_string(b, "level"), "none"))
 		line(p, head, WEIR__PLAIN, "level %s: one event in %.0f kept, %.0f kinds off, %.0f programs detached",
 		     weir__top_string(b, "level"), weir__top_number(b, "weight"),
 		     is(b, "kinds_off") ? weir__top_number(b, "kinds_off") : 0,

@@ -131,7 +131,7 @@ static void put_costs(const struct weir__top_view *v, struct weir__top_text *t, 
 	weir__top_put(t, WEIR__PLAIN, "%s", weir__top_percent(s->cpu, used, sizeof used));
 	if (s->cpu_limit > 0)
 		weir__top_put(t, WEIR__PLAIN, " of %s", weir__top_percent(s->cpu_limit, limit, sizeof limit));
-	weir__top_put(t, WEIR__PLAIN, " of a core: %s user, %s BPF", weir__top_percent(s->user, a, sizeof a),
+	weir__top_put(t, WEIR__PLAIN, ": %s user, %s BPF", weir__top_percent(s->user, a, sizeof a),
 	              weir__top_percent(s->kernel, b, sizeof b));
 	weir__top_end(t);
 	weir__top_put(t, WEIR__PLAIN, "Memory ");
