@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Five plugins that do what no plugin should, each in its own process beside a healthy
- * route: nobody else loses a record, the daemon stays within its budget, the breaker
- * opens and says why, and the log names the plugin.
+ * Five plugins that do what no plugin should, each in its own process (and the one that
+ * does not come back in a thread, too) beside a healthy route: nobody else loses a
+ * record, the daemon stays within its budget, the breaker opens and says why, and the
+ * log names the plugin.
  */
 #include "procs.h"
 
@@ -34,13 +35,14 @@
 	"  flood: {rate: 5000, isolation: thread}\n"                           \
 	"  count: {topics: [flood], isolation: thread}\n"                      \
 	"  stdout: {format: json, file: /dev/null, topics: [hostile]}\n"       \
-	"  %s:\n    isolation: process\n    after: 500ms\n    %s\n"            \
+	"  %s:\n    isolation: %s\n    after: 500ms\n    %s\n"                 \
 	"    breaker: {failures: 2, cooldown: 1m}\n"
 
 struct hostile_case {
 	const char *plugin, *options;
 	const char *causes; /* words, separated by blanks: one of them opens the breaker */
 	const char *says;   /* part of the detail, or "" */
+	bool thread;        /* in the daemon: what it burns is the daemon's */
 };
 
 static const char *text(const json_t *o, const char *key)
@@ -131,7 +133,7 @@ static void contained(const struct hostile_case *c)
 	struct daemon d;
 	json_t *s;
 
-	snprintf(yaml, sizeof yaml, YAML, c->plugin, c->options);
+	snprintf(yaml, sizeof yaml, YAML, c->plugin, c->thread ? "thread" : "process", c->options);
 	daemon_start(&d, yaml);
 	cpu_s = proc_cpu_s(d.pid);
 	begun = now_s();
@@ -139,7 +141,8 @@ static void contained(const struct hostile_case *c)
 	check_breaker(s, c);
 	json_decref(s);
 	check_healthy(&d);
-	check_cost(&d, cpu_s, now_s() - begun);
+	if (!c->thread)
+		check_cost(&d, cpu_s, now_s() - begun);
 	check_log(&d, c);
 	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
 	daemon_clean(&d);
@@ -148,7 +151,10 @@ static void contained(const struct hostile_case *c)
 /* A wild pointer ends its process, and no other. */
 static void segfault(void **state)
 {
-	static const struct hostile_case c = { "hostile-segfault", "by: segfault", "crash", "" };
+	static const struct hostile_case c = {
+		.plugin = "hostile-segfault", .options = "by: segfault",
+		.causes = "crash", .says = "",
+	};
 
 	(void)state;
 	contained(&c);
@@ -157,7 +163,10 @@ static void segfault(void **state)
 /* exit(0) from within a callback is a crash all the same. */
 static void silent_exit(void **state)
 {
-	static const struct hostile_case c = { "hostile-segfault", "by: exit", "crash", "" };
+	static const struct hostile_case c = {
+		.plugin = "hostile-segfault", .options = "by: exit",
+		.causes = "crash", .says = "",
+	};
 
 	(void)state;
 	contained(&c);
@@ -166,7 +175,23 @@ static void silent_exit(void **state)
 /* A callback that does not come back is ended with its process. */
 static void endless_loop(void **state)
 {
-	static const struct hostile_case c = { "hostile-loop", "deadline: 1s", "deadline", "" };
+	static const struct hostile_case c = {
+		.plugin = "hostile-loop", .options = "deadline: 1s",
+		.causes = "deadline", .says = "",
+	};
+
+	(void)state;
+	contained(&c);
+}
+
+/* In the daemon it cannot be ended, only found out and given up; everything else goes
+ * on. It comes back after a while, so that the daemon can end with all its threads. */
+static void endless_thread(void **state)
+{
+	static const struct hostile_case c = {
+		.plugin = "hostile-loop", .options = "deadline: 1s\n    for: 4s",
+		.causes = "deadline", .says = "tick", .thread = true,
+	};
 
 	(void)state;
 	contained(&c);
@@ -176,8 +201,10 @@ static void endless_loop(void **state)
  * process is ended for it. */
 static void leak(void **state)
 {
-	static const struct hostile_case c = { "hostile-leak",
-		"bytes: 4MiB\n    budget: {memory: 32MiB}", "budget crash callback", "" };
+	static const struct hostile_case c = {
+		.plugin = "hostile-leak", .options = "bytes: 4MiB\n    budget: {memory: 32MiB}",
+		.causes = "budget crash callback", .says = "",
+	};
 
 	(void)state;
 	contained(&c);
@@ -186,8 +213,10 @@ static void leak(void **state)
 /* The same, and the host knows nothing of it: malloc. */
 static void hidden_leak(void **state)
 {
-	static const struct hostile_case c = { "hostile-leak",
-		"bytes: 4MiB\n    hidden: true\n    budget: {memory: 32MiB}", "budget crash callback", "" };
+	static const struct hostile_case c = {
+		.plugin = "hostile-leak", .options = "bytes: 4MiB\n    hidden: true\n    budget: {memory: 32MiB}",
+		.causes = "budget crash callback", .says = "",
+	};
 
 	(void)state;
 	contained(&c);
@@ -196,8 +225,10 @@ static void hidden_leak(void **state)
 /* Its descriptors run out, not the daemon's. */
 static void descriptors(void **state)
 {
-	static const struct hostile_case c = { "hostile-descriptors", "files: 500", "callback",
-		"no descriptor left" };
+	static const struct hostile_case c = {
+		.plugin = "hostile-descriptors", .options = "files: 500",
+		.causes = "callback", .says = "no descriptor left",
+	};
 
 	(void)state;
 	contained(&c);
@@ -206,8 +237,10 @@ static void descriptors(void **state)
 /* More events than its budget has room for: thrown away where they are made. */
 static void event_flood(void **state)
 {
-	static const struct hostile_case c = { "hostile-flood",
-		"events: 100000\n    interval: 1ms\n    budget: {cpu: 5, events: 10000}", "budget", "" };
+	static const struct hostile_case c = {
+		.plugin = "hostile-flood", .options = "events: 100000\n    interval: 1ms\n    budget: {cpu: 5, events: 10000}",
+		.causes = "budget", .says = "",
+	};
 
 	(void)state;
 	contained(&c);
@@ -217,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(segfault),    cmocka_unit_test(silent_exit), cmocka_unit_test(endless_loop),
+		cmocka_unit_test(endless_thread),
 		cmocka_unit_test(leak),        cmocka_unit_test(hidden_leak), cmocka_unit_test(descriptors),
 		cmocka_unit_test(event_flood),
 	};

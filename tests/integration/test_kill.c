@@ -113,7 +113,7 @@ static double until_more(struct daemon *d, const char *collector, long long befo
 {
 	while (records_of(d, collector) <= before) {
 		if (now_s() - since > DEADLINE_S) {
-			print_error("%s\n", daemon_log(d));
+			fputs(daemon_log(d), stderr);
 			fail_msg("nothing of %s for %.0f s", collector, DEADLINE_S);
 		}
 		nap_ms(2);
