@@ -113,21 +113,25 @@ static void note_programs(struct weir__cli_table *t, const json_t *p)
 	}
 }
 
+/* Only if there is something to say: a closed breaker with no failure is no news. */
 static void note_breaker(struct weir__cli_table *t, const json_t *p)
 {
 	const json_t *b = json_object_get(p, "breaker");
-	const char *state = string(b, "state"), *cause = string(b, "cause"), *detail = string(b, "detail");
-	char retry[48] = "", s[24];
+	const char *state = string(b, "state");
+	bool closed = !*state || !strcmp(state, "closed");
+	char retry[40] = "", wait[24];
 
-	if (!*state || !strcmp(state, "closed"))
+	if (number(b, "lost") > 0)
+		weir__table_note(t, WEIR__RED, "%.0f thread%s of it given up in a callback, not back yet",
+		                 number(b, "lost"), number(b, "lost") > 1 ? "s" : "");
+	if (closed && number(b, "failures") == 0)
 		return;
-	if (json_is_number(json_object_get(b, "retry_s")))
-		snprintf(retry, sizeof retry, "; next try in %s",
-		         weir__text_seconds(number(b, "retry_s"), s, sizeof s));
-	weir__table_note(t, !strcmp(state, "open") ? WEIR__RED : WEIR__YELLOW,
-	                 "breaker %s: %s%s%s, %.0f failures, opened %.0f times%s", state,
-	                 *cause ? cause : "no cause given", *detail ? ": " : "", detail,
-	                 number(b, "failures"), number(b, "opened"), retry);
+	if (json_object_get(b, "retry_s"))
+		snprintf(retry, sizeof retry, ", next try in %s",
+		         weir__text_seconds(number(b, "retry_s"), wait, sizeof wait));
+	weir__table_note(t, closed ? WEIR__YELLOW : WEIR__RED, "breaker %s: %s, %.0f failure%s lately%s",
+	                 state, string(b, "cause"), number(b, "failures"),
+	                 number(b, "failures") == 1 ? "" : "s", retry);
 }
 
 /* What the resource manager has taken from it. */
@@ -163,10 +167,10 @@ static void note_plugin(struct weir__cli_table *t, const json_t *p)
 		weir__table_note(t, bad_state(string(p, "state")) ? WEIR__RED : WEIR__YELLOW, "%s", reason);
 	if (*fallback)
 		weir__table_note(t, WEIR__YELLOW, "%s: from %s meanwhile", topics, fallback);
-	if (number(p, "pid") > 0)
-		weir__table_note(t, WEIR__DIM, "a process of its own, pid %.0f", number(p, "pid"));
 	note_breaker(t, p);
 	note_budget(t, p);
+	if (number(p, "pid") > 0)
+		weir__table_note(t, WEIR__DIM, "a process of its own, pid %.0f", number(p, "pid"));
 	if (json_object_get(p, "for_s"))
 		weir__table_note(t, WEIR__YELLOW, "for another %.0f s", number(p, "for_s"));
 	json_array_foreach(sources, i, s)
