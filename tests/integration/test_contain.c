@@ -60,6 +60,14 @@ static bool opened(const json_t *s, void *arg)
 	return !strcmp(text(b, "state"), "open") && num(b, "opened") > 0;
 }
 
+/* No thread of it is missing any more. */
+static bool came_back(const json_t *s, void *arg)
+{
+	const struct hostile_case *c = arg;
+
+	return num(json_object_get(plugin_of(s, c->plugin), "breaker"), "lost") == 0;
+}
+
 static void check_breaker(const json_t *s, const struct hostile_case *c)
 {
 	const json_t *b = json_object_get(plugin_of(s, c->plugin), "breaker");
@@ -144,6 +152,7 @@ static void contained(const struct hostile_case *c)
 	if (!c->thread)
 		check_cost(&d, cpu_s, now_s() - begun);
 	check_log(&d, c);
+	json_decref(wait_for(&d, came_back, (void *)(uintptr_t)c, "its thread to come back"));
 	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
 	daemon_clean(&d);
 }
