@@ -83,27 +83,32 @@ static void check_breaker(const json_t *s, const struct hostile_case *c)
 	assert_true(*detail);
 }
 
+/* More of the flood has been counted than this. */
+static void wait_flood(struct daemon *d, long long than)
+{
+	double until = now_s() + 20;
+
+	for (;;) {
+		json_t *c = counted(d);
+		long long n = num(counted_of(c, "flood"), "records");
+
+		json_decref(c);
+		if (n > than)
+			return;
+		if (now_s() > until)
+			fail_msg("the healthy collector stands still");
+		nap_ms(5);
+	}
+}
+
 /* The healthy ones have lost nothing, and go on: more comes after the breaker opened. */
 static void check_healthy(struct daemon *d)
 {
-	long long before;
-	double until = now_s() + 20;
 	json_t *c = counted(d), *s;
 
 	assert_gapless(c, "flood");
-	before = num(counted_of(c, "flood"), "records");
+	wait_flood(d, num(counted_of(c, "flood"), "records"));
 	json_decref(c);
-	for (;;) {
-		bool more;
-
-		c = counted(d);
-		more = num(counted_of(c, "flood"), "records") > before;
-		json_decref(c);
-		if (more)
-			break;
-		assert_true(now_s() < until);
-		nap_ms(5);
-	}
 	s = daemon_call(d, json_pack("{s:s}", "cmd", "status"));
 	assert_all_balanced(s);
 	assert_int_equal(dropped(route_of(s, "flood", "count"), NULL), 0);
@@ -143,6 +148,7 @@ static void contained(const struct hostile_case *c)
 
 	snprintf(yaml, sizeof yaml, YAML, c->plugin, c->thread ? "thread" : "process", c->options);
 	daemon_start(&d, yaml);
+	wait_flood(&d, 0);
 	cpu_s = proc_cpu_s(d.pid);
 	begun = now_s();
 	s = wait_for(&d, opened, (void *)(uintptr_t)c, "the breaker to open");
@@ -231,12 +237,13 @@ static void hidden_leak(void **state)
 	contained(&c);
 }
 
-/* Its descriptors run out, not the daemon's. */
+/* Its descriptors run out, not the daemon's: its callback says so, unless it hangs up
+ * first, because it can take none from the daemon either. */
 static void descriptors(void **state)
 {
 	static const struct hostile_case c = {
 		.plugin = "hostile-descriptors", .options = "files: 500",
-		.causes = "callback", .says = "no descriptor left",
+		.causes = "callback crash", .says = "",
 	};
 
 	(void)state;
