@@ -6,6 +6,7 @@
  */
 #include "sup_priv.h"
 #include "log.h"
+#include "process.h"
 #include "protocol.h"
 
 #include <inttypes.h>
@@ -168,6 +169,8 @@ static void put_memory(json_t *o, const struct sup_plugin *p)
 	put(m, "heap", integer(p->snap.heap_bytes));
 	put(m, "maps", integer(p->snap.map_bytes));
 	put(m, "rings", integer(p->snap.ring_bytes));
+	if (p->host && weir__host_pid(p->host))
+		put(m, "rss", integer(weir__process_resident(weir__host_pid(p->host))));
 	put(o, "memory", m);
 }
 

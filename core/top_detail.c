@@ -117,7 +117,8 @@ static void put_budget(struct pane *p, const struct weir__top_row *r)
 		{ "cpu", false, true }, { "memory", true, false }, { "events", false, false },
 		{ "queue", true, false },
 	};
-	const json_t *b = json_object_get(r->plugin, "budget"), *action = json_object_get(b, "last_action");
+	const json_t *b = json_object_get(r->plugin, "budget");
+	const json_t *action = json_object_get(b, "last_action");
 	const char *head = "budget";
 	char used[24], limit[24];
 
@@ -207,7 +208,8 @@ static void drops_text(const json_t *dropped, char *buf, size_t size)
 	}
 }
 
-static void put_routes(struct pane *p, const struct weir__top_view *v, const struct weir__top_row *r)
+static void put_routes(struct pane *p, const struct weir__top_view *v,
+                       const struct weir__top_row *r)
 {
 	char dropped[200], a[24], b[24];
 	size_t i;

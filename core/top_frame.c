@@ -121,7 +121,8 @@ static struct totals add_up(const json_t *now, const struct weir__top_row *rows,
 	return s;
 }
 
-static void put_costs(const struct weir__top_view *v, struct weir__top_text *t, const struct totals *s)
+static void put_costs(const struct weir__top_view *v, struct weir__top_text *t,
+                      const struct totals *s)
 {
 	const json_t *d = json_object_get(v->now, "daemon");
 	char used[24], limit[24], a[24], b[24];
@@ -145,7 +146,29 @@ static void put_costs(const struct weir__top_view *v, struct weir__top_text *t, 
 	weir__top_end(t);
 }
 
-static void put_flow(const struct weir__top_view *v, struct weir__top_text *t, const struct totals *s)
+/* Where the machine's tasks wait, if the kernel says: pressure stall information. */
+static void put_stalls(const struct weir__top_view *v, struct weir__top_text *t)
+{
+	static const struct { const char *key, *name; } stalls[] = {
+		{ "cpu_some", "CPU" }, { "memory_some", "memory" }, { "io_full", "I/O" },
+	};
+	const json_t *psi = json_object_get(json_object_get(v->now, "daemon"), "psi");
+	const char *sep = "; stalls: ";
+	char text[24];
+
+	for (size_t i = 0; i < sizeof stalls / sizeof stalls[0]; i++) {
+		double percent = weir__top_number(psi, stalls[i].key);
+
+		if (isnan(percent))
+			continue;
+		weir__top_put(t, percent >= 10 ? WEIR__YELLOW : WEIR__PLAIN, "%s%s %s", sep, stalls[i].name,
+		              weir__top_percent(percent, text, sizeof text));
+		sep = ", ";
+	}
+}
+
+static void put_flow(const struct weir__top_view *v, struct weir__top_text *t,
+                     const struct totals *s)
 {
 	bool rates = weir__top_passed(v->now, v->before) > 0;
 	char events[24], drops[24], queued[24];
@@ -154,6 +177,7 @@ static void put_flow(const struct weir__top_view *v, struct weir__top_text *t, c
 	weir__top_put(t, s->drops > 0 ? WEIR__YELLOW : WEIR__PLAIN, "%s dropped/s%s%s",
 	              weir__top_rate(rates ? s->drops : NAN, drops, sizeof drops), *s->reason ? ": " : "", s->reason);
 	weir__top_put(t, WEIR__PLAIN, ", %s queued", weir__top_bytes(s->queued, queued, sizeof queued));
+	put_stalls(v, t);
 	weir__top_end(t);
 }
 
@@ -274,15 +298,17 @@ static void cell_sampling(const struct weir__top_row *r, struct cell *c)
 
 static int paint_breaker(const char *state)
 {
-	return !strcmp(state, "open") ? WEIR__RED : !strcmp(state, "half-open") ? WEIR__YELLOW : WEIR__PLAIN;
+	return !strcmp(state, "open") ? WEIR__RED
+		: !strcmp(state, "half-open") ? WEIR__YELLOW : WEIR__PLAIN;
 }
 
 static void cell_breaker(const struct weir__top_row *r, struct cell *c)
 {
 	const char *cause = weir__top_string(json_object_get(r->plugin, "breaker"), "cause");
 
-	snprintf(c->text, CELL, "%s%s%s", *r->breaker ? r->breaker : "-",
-	         *cause && strcmp(r->breaker, "closed") ? " " : "", strcmp(r->breaker, "closed") ? cause : "");
+	if (!strcmp(r->breaker, "closed"))
+		cause = "";
+	snprintf(c->text, CELL, "%s%s%s", *r->breaker ? r->breaker : "-", *cause ? " " : "", cause);
 	c->paint = paint_breaker(r->breaker);
 }
 

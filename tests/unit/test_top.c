@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "mem.h"
+#include "process.h"
 #include "protocol.h"
 #include "self_metrics.h"
 #include "top.h"
@@ -17,6 +18,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A daemon of today: no budgets, no breakers, no processes. */
 #define OLD                                                                    \
@@ -220,7 +222,8 @@ static void columns_give_way(void **state)
 #define NEW                                                                    \
 	"{'version':'1.1.0','pid':7,'uptime_s':12,'ready':true,'daemon':{'cpu_percent':2.0," \
 	"'rss_bytes':8388608,'budget':{'cpu':{'used':20.0,'limit':25.0,'pressure':0.8}," \
-	"'memory':{'used':52428800,'limit':104857600,'pressure':0.5}}},'plugins':[" \
+	"'memory':{'used':52428800,'limit':104857600,'pressure':0.5}},'psi':{'cpu_some':12.5,'io_full':0.5}}," \
+	"'plugins':["                                                          \
 	"{'name':'io','kind':'collector','version':'2.0','state':'suspended','isolation':'process','pid':4711," \
 	"'memory':{'heap':1,'rss':5242880},'latency_s':{'p50':0.0005,'p99':0.02},'queue_bytes':77," \
 	"'breaker':{'state':'open','failures':3,'opened':2,'cause':'crash','detail':'signal 11','retry_s':1.5}," \
@@ -243,6 +246,7 @@ static void budgets_and_breakers(void **state)
 	shows(&t, "[################    ] 20.0% of 25.0%");
 	shows(&t, "[##########          ] 50.0 MiB of 100 MiB");
 	shows(&t, "4711");
+	shows(&t, "; stalls: CPU 12.5%, I/O 0.50%");
 	shows(&t, "130% cpu");
 	shows(&t, "1/8");
 	shows(&t, "open crash");
@@ -456,6 +460,8 @@ static void numbers(void **state)
 	assert_string_equal(weir__top_time(0.0012, buf, sizeof buf), "1.2ms");
 	assert_string_equal(weir__top_time(75, buf, sizeof buf), "1m 15s");
 	assert_string_equal(weir__top_bytes(NAN, buf, sizeof buf), "-");
+	assert_true(weir__process_resident(getpid()) > 65536);
+	assert_true(weir__process_resident(-1) == 0);
 	/* Half of it lies below the second bound. */
 	assert_true(weir__quantile(counts, weir__delivery_buckets, WEIR__DELIVERY_BUCKETS, 0.5) == 2.5e-4);
 	assert_true(weir__quantile(counts, weir__delivery_buckets, WEIR__DELIVERY_BUCKETS, 0.99) > 4e-4);
