@@ -38,6 +38,10 @@ static const struct {
 	  "Exit: 0 all exact, 1 degraded, 2 cannot run." },
 	{ "status", BIT(SOCKET) | BIT(JSON),
 	  "Exit: 1 if a plugin has failed or a route's ledger does not balance." },
+	{ "top", BIT(SOCKET) | BIT(JSON) | BIT(COUNT) | BIT(INTERVAL) | BIT(ONCE) | BIT(SORT),
+	  "Keys: q quit, s sort, r reverse, p pause, up and down select, Enter all about a\n"
+	  "plugin, h help, + and - longer and shorter interval. Where there is no terminal it is\n"
+	  "as with --once; with --json each frame is an object on a line, until --count." },
 	{ "plugins", BIT(CONFIG) | BIT(JSON),
 	  "Reads the plugin files; needs no running daemon. The configuration file is only\n"
 	  "asked for plugin_dirs." },

@@ -16,6 +16,7 @@
 	X(run,     "",                        "Run the daemon")                \
 	X(check,   "",                        "Say what this machine can do for each plugin") \
 	X(status,  "",                        "Show the running daemon: states, rates, the ledger") \
+	X(top,     "",                        "Watch plugins live: states, rates, cost, losses") \
 	X(plugins, "[list | describe NAME]",  "Show plugins and everything they declare") \
 	X(query,   "NAME.QUERY [ARG=VALUE...]", "Ask a running plugin")        \
 	X(tail,    "[TOPIC...]",              "Show live events")              \
@@ -33,6 +34,9 @@
 WEIR__COMMANDS(X)
 #undef X
 
+/* The words of WEIR__TOP_SORTS (top.h), for the help; a test holds them together. */
+#define WEIR__CLI_SORTS "cpu, events, drops, memory, queue, latency, pressure or name"
+
 /* Options mean the same in every command that takes them:
  * id, letter, name, argument or NULL, help */
 #define WEIR__CLI_OPTIONS(X)                                                   \
@@ -40,11 +44,14 @@ WEIR__COMMANDS(X)
 	X(CONFIG, 'c', "config", "FILE", "Configuration; else $WEIR_CONFIG, /etc/weir/weir.yaml, or the built-in one") \
 	X(SOCKET, 's', "socket", "PATH", "Control socket; else $WEIR_CONTROL_SOCKET, else the default one") \
 	X(JSON,   'j', "json",   NULL,   "Print JSON, for programs")           \
-	X(COUNT,  'n', "count",  "N",    "Stop after this many events")        \
+	X(COUNT,  'n', "count",  "N",    "Stop after this many events, or frames") \
 	X(FOR,    'f', "for",    "TIME", "Go back to the state before after this time, such as 5m") \
 	X(PERSIST, 'p', "persist", NULL, "Keep it over a restart of the daemon, in state_dir") \
 	X(UNSET,  'u', "unset",  NULL,   "Take back what was set: the configuration holds again") \
-	X(RUNNING, 'r', "running", NULL, "Of the running daemon, not of the file")
+	X(RUNNING, 'r', "running", NULL, "Of the running daemon, not of the file") \
+	X(INTERVAL, 'i', "interval", "TIME", "Time between two frames; 1s if not given") \
+	X(ONCE,   'o', "once",   NULL,   "Print one frame, of what happens in one interval") \
+	X(SORT,   'k', "sort",   "KEY",  "Sort by " WEIR__CLI_SORTS)
 
 enum weir__cli_option {
 #define X(id, ...) WEIR__CLI_##id,

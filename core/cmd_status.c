@@ -52,6 +52,27 @@ static void join(const json_t *array, const char *sep, char *buf, size_t size)
 
 /* ---- head ------------------------------------------------------------------------ */
 
+/* "budget: CPU 3.20% of 25%, memory 31.0 MiB of 100 MiB"; a limit of 0 is none. */
+static void print_budget(const json_t *budget, bool colour)
+{
+	const json_t *cpu = json_object_get(budget, "cpu"), *memory = json_object_get(budget, "memory");
+	double worst = fmax(number(cpu, "pressure"), number(memory, "pressure"));
+	char used[24], limit[24];
+	const char *sep = "";
+
+	if (!(number(cpu, "limit") > 0) && !(number(memory, "limit") > 0))
+		return;
+	printf("%sbudget: ", weir__paint(colour, worst >= 1 ? WEIR__RED : worst >= 0.8 ? WEIR__YELLOW : WEIR__PLAIN));
+	if (number(cpu, "limit") > 0) {
+		printf("CPU %.2f%% of %g%%", number(cpu, "used"), number(cpu, "limit"));
+		sep = ", ";
+	}
+	if (number(memory, "limit") > 0)
+		printf("%smemory %s of %s", sep, weir__text_bytes(number(memory, "used"), used, sizeof used),
+		       weir__text_bytes(number(memory, "limit"), limit, sizeof limit));
+	printf("%s\n", weir__paint(colour, WEIR__PLAIN));
+}
+
 static void print_head(const json_t *a, bool colour)
 {
 	const json_t *d = json_object_get(a, "daemon");
@@ -65,8 +86,10 @@ static void print_head(const json_t *a, bool colour)
 	       weir__paint(colour, ready ? WEIR__GREEN : WEIR__YELLOW), ready ? "ready" : "not ready",
 	       weir__paint(colour, WEIR__PLAIN), number(a, "pid"), up);
 	weir__print_line(stdout, "configuration %s", string(a, "config"));
-	printf("%.2f%% of a core, %s of memory, %.0f threads, %.0f files open\n\n",
+	printf("%.2f%% of a core, %s of memory, %.0f threads, %.0f files open\n",
 	       number(d, "cpu_percent"), rss, number(d, "threads"), number(d, "fds"));
+	print_budget(json_object_get(d, "budget"), colour);
+	printf("\n");
 }
 
 /* ---- plugins ----------------------------------------------------------------------- */
@@ -90,6 +113,44 @@ static void note_programs(struct weir__cli_table *t, const json_t *p)
 	}
 }
 
+/* Only if there is something to say: a closed breaker with no failure is no news. */
+static void note_breaker(struct weir__cli_table *t, const json_t *p)
+{
+	const json_t *b = json_object_get(p, "breaker");
+	const char *state = string(b, "state");
+	bool closed = !*state || !strcmp(state, "closed");
+	char retry[40] = "", wait[24];
+
+	if (number(b, "lost") > 0)
+		weir__table_note(t, WEIR__RED, "%.0f thread%s of it given up in a callback, not back yet",
+		                 number(b, "lost"), number(b, "lost") > 1 ? "s" : "");
+	if (closed && number(b, "failures") == 0)
+		return;
+	if (json_object_get(b, "retry_s"))
+		snprintf(retry, sizeof retry, ", next try in %s",
+		         weir__text_seconds(number(b, "retry_s"), wait, sizeof wait));
+	weir__table_note(t, closed ? WEIR__YELLOW : WEIR__RED, "breaker %s: %s, %.0f failure%s lately%s",
+	                 state, string(b, "cause"), number(b, "failures"),
+	                 number(b, "failures") == 1 ? "" : "s", retry);
+}
+
+/* What the resource manager has taken from it. */
+static void note_budget(struct weir__cli_table *t, const json_t *p)
+{
+	const json_t *b = json_object_get(p, "budget"), *last = json_object_get(b, "last_action");
+	char since[24];
+
+	if (number(b, "weight") > 1)
+		weir__table_note(t, WEIR__YELLOW, "sampling: one event in %.0f is kept", number(b, "weight"));
+	if (number(b, "kinds_off") > 0 || number(b, "detached") > 0)
+		weir__table_note(t, WEIR__YELLOW, "budget: %.0f kinds of event are off, %.0f programs detached",
+		                 number(b, "kinds_off"), number(b, "detached"));
+	if (*string(b, "level") && strcmp(string(b, "level"), "none") && *string(last, "what"))
+		weir__table_note(t, WEIR__YELLOW, "budget: %s, %s ago: %s", string(last, "what"),
+		                 weir__text_seconds(number(last, "age_s"), since, sizeof since),
+		                 string(last, "why"));
+}
+
 static void note_plugin(struct weir__cli_table *t, const json_t *p)
 {
 	const char *reason = string(p, "reason"), *fallback = string(p, "fallback");
@@ -106,6 +167,10 @@ static void note_plugin(struct weir__cli_table *t, const json_t *p)
 		weir__table_note(t, bad_state(string(p, "state")) ? WEIR__RED : WEIR__YELLOW, "%s", reason);
 	if (*fallback)
 		weir__table_note(t, WEIR__YELLOW, "%s: from %s meanwhile", topics, fallback);
+	note_breaker(t, p);
+	note_budget(t, p);
+	if (number(p, "pid") > 0)
+		weir__table_note(t, WEIR__DIM, "a process of its own, pid %.0f", number(p, "pid"));
 	if (json_object_get(p, "for_s"))
 		weir__table_note(t, WEIR__YELLOW, "for another %.0f s", number(p, "for_s"));
 	json_array_foreach(sources, i, s)

@@ -36,6 +36,9 @@
  * the account is taken when it stood still for this long, after ten tries at the latest. */
 #define SETTLE_MS 2
 #define SETTLE_TRIES 10
+/* Whose channel has ended is ending, as a rule: how it did says more than that it was
+ * killed for it. After this long it is killed. */
+#define HANG_UP_MS 100
 /* What it may ask at a time, by itself: an output asks one query a second. */
 #define ASKS_MAX 64
 
@@ -529,6 +532,11 @@ static void on_death(uv_poll_t *poll, int status, int events)
 	uv_timer_start(&r->timer, on_settle, r->h->far_cpus ? SETTLE_MS : 0, 0);
 }
 
+static void on_hung_up(uv_timer_t *timer)
+{
+	kill_it(timer->data, "its process hung up on the daemon");
+}
+
 /* The link's end comes just before the process's, or it has closed it: then it goes. */
 static void on_link_end(void *arg, int err)
 {
@@ -537,7 +545,7 @@ static void on_link_end(void *arg, int err)
 	if (!r->dead && err != -EPIPE && err != -ECONNRESET)
 		kill_it(r, "its process sent a malformed message");
 	else if (!r->dead && !uv_is_active((uv_handle_t *)&r->timer))
-		kill_it(r, ""); /* it cannot be asked any more */
+		uv_timer_start(&r->timer, on_hung_up, HANG_UP_MS, 0); /* it cannot be asked any more */
 }
 
 static void on_time_to_go(uv_timer_t *timer)

@@ -51,6 +51,21 @@ static int read_stat(struct weir__process_info *ret)
 	return 0;
 }
 
+uint64_t weir__process_resident(pid_t pid)
+{
+	unsigned long long pages = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+	f = fopen(path, "re");
+	if (f && fscanf(f, "%*u %llu", &pages) != 1)
+		pages = 0;
+	if (f)
+		fclose(f);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 int weir__process_info(struct weir__process_info *ret)
 {
 	struct rusage ru;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the daemon's own process costs, from /proc/self. Any thread. */
+/* What the daemon's own process costs, and those of its plugins, from /proc. Any thread. */
 #ifndef WEIR_CORE_PROCESS_H
 #define WEIR_CORE_PROCESS_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 struct weir__process_info {
 	double user_s, system_s;     /* CPU time */
@@ -14,5 +15,7 @@ struct weir__process_info {
 
 /* 0 or -errno: /proc is not mounted. */
 int weir__process_info(struct weir__process_info *ret);
+/* Resident bytes of any process; 0: it has gone, or may not be looked at. */
+uint64_t weir__process_resident(pid_t pid);
 
 #endif

@@ -14,7 +14,7 @@
  *    "plugins":[{
  *      "name":"iomonitor", "kind":"collector", "version":"1.0.0",
  *      "state":"running",               the lifecycle's words; WEIR__STATES_BAD are bad
- *      "isolation":?"thread",
+ *      "isolation":?"thread", "pid":?4712,   of its own process
  *      "source":?"bpf", "quality":?"",  "approx" if the source cannot know exactly
  *      "fallback":?"procfs-fallback",   who has its topics now
  *      "fallback_for":?["io"],          whose topics it has now
@@ -25,7 +25,10 @@
  *      "events_per_s":120.0,
  *      "cpu_percent":0.3,               of one core, the host's thread or process
  *      "bpf_percent":0.1,               of one core, its programs inside the kernel
- *      "memory":{"heap":81920,"maps":262144,"rings":524288},   bytes
+ *      "memory":{"heap":81920,"maps":262144,"rings":524288,    bytes
+ *                "rss":?5242880},          resident in the process of its own
+ *      "queue_bytes":0,                 wait in all its queues
+ *      "latency_s":?{"p50":0.001,"p99":0.004},   outputs: age of what was taken of late
  *      "topics":["io"],
  *      "programs":[{"name":"add_folio","variant":"tp_btf","attached":true,
  *                   "optional":false,"runs":1234,"ns_per_run":95.0,"missed":0,

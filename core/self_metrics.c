@@ -4,6 +4,8 @@
  */
 #include "self_metrics.h"
 
+#include <math.h>
+
 /* A callback may take 2 ms in drain and 10 ms elsewhere (sdk): both are bounds,
  * so that an overrun is visible as such. */
 const double weir__callback_buckets[WEIR__CALLBACK_BUCKETS] = {
@@ -30,3 +32,23 @@ static const struct weir_metric rows[] = {
 _Static_assert(WEIR__SELF_COUNT >= 40, "fewer metrics than promised");
 
 const struct weir_table weir__self_metrics = WEIR_TABLE(rows);
+
+double weir__quantile(const uint64_t *counts, const double *bounds, size_t n, double q)
+{
+	uint64_t total = 0, below = 0;
+	double rank;
+
+	for (size_t i = 0; i <= n; i++)
+		total += counts[i];
+	if (!total)
+		return NAN;
+	rank = q * (double)total;
+	for (size_t i = 0; i < n; i++) {
+		double low = i ? bounds[i - 1] : 0;
+
+		if (counts[i] && (double)(below + counts[i]) >= rank)
+			return low + (bounds[i] - low) * (rank - (double)below) / (double)counts[i];
+		below += counts[i];
+	}
+	return bounds[n - 1];
+}

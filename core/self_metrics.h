@@ -152,6 +152,9 @@ enum weir__self_metric {
 #define WEIR__DELIVERY_BUCKETS 10
 extern const double weir__callback_buckets[WEIR__CALLBACK_BUCKETS];
 extern const double weir__delivery_buckets[WEIR__DELIVERY_BUCKETS];
+/* The q-quantile of n + 1 counts with these n bounds, straight lines between them;
+ * beyond the last bound: that bound. NAN if nothing was counted. */
+double weir__quantile(const uint64_t *counts, const double *bounds, size_t n, double q);
 
 /* Rows of struct weir_metric, by enum weir__self_metric. */
 extern const struct weir_table weir__self_metrics;

@@ -42,6 +42,7 @@ struct sup_route {
 /* What a rate is taken from. */
 struct sup_sample {
 	uint64_t at_ns, records, cpu_ns, bpf_ns;
+	uint64_t deliveries[WEIR__DELIVERY_BUCKETS + 1];
 };
 
 enum stop_phase { STOP_NONE, STOP_DETACH, STOP_DRAIN, STOP_END };
@@ -80,6 +81,7 @@ struct sup_plugin {
 	bool snapped;
 	struct sup_sample samples[2]; /* older, newer */
 	double events_per_s, cpu_percent, bpf_percent;
+	double latency_p50_s, latency_p99_s; /* outputs; NAN: nothing delivered of late */
 	uint64_t queries_ok, queries_failed;
 	uint64_t cpu_before_ns;    /* of hosts that are gone */
 

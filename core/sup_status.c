@@ -6,9 +6,11 @@
  */
 #include "sup_priv.h"
 #include "log.h"
+#include "process.h"
 #include "protocol.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,8 +27,21 @@ static uint64_t bpf_ns(const struct sup_plugin *p)
 
 static struct sup_sample take_sample(struct sup_plugin *p)
 {
-	return (struct sup_sample){ .at_ns = uv_hrtime(), .records = p->snap.records,
+	struct sup_sample s = { .at_ns = uv_hrtime(), .records = p->snap.records,
 		.cpu_ns = p->host ? weir__host_cpu_ns(p->host) : 0, .bpf_ns = bpf_ns(p) };
+
+	memcpy(s.deliveries, p->snap.deliveries, sizeof s.deliveries);
+	return s;
+}
+
+static void take_latency(struct sup_plugin *p, const struct sup_sample *was, const struct sup_sample *now)
+{
+	uint64_t counts[WEIR__DELIVERY_BUCKETS + 1];
+
+	for (size_t i = 0; i <= WEIR__DELIVERY_BUCKETS; i++)
+		counts[i] = now->deliveries[i] - was->deliveries[i];
+	p->latency_p50_s = weir__quantile(counts, weir__delivery_buckets, WEIR__DELIVERY_BUCKETS, 0.5);
+	p->latency_p99_s = weir__quantile(counts, weir__delivery_buckets, WEIR__DELIVERY_BUCKETS, 0.99);
 }
 
 /* Over what has passed since the older of the two samples. */
@@ -47,6 +62,7 @@ void weir__sup_rates(struct sup_plugin *p)
 	p->events_per_s = (double)(now.records - was->records) / dt;
 	p->cpu_percent = (double)(now.cpu_ns - was->cpu_ns) / dt / 1e7;
 	p->bpf_percent = (double)(now.bpf_ns - was->bpf_ns) / dt / 1e7;
+	take_latency(p, was, &now);
 }
 
 static void sampled(void *arg)
@@ -153,7 +169,30 @@ static void put_memory(json_t *o, const struct sup_plugin *p)
 	put(m, "heap", integer(p->snap.heap_bytes));
 	put(m, "maps", integer(p->snap.map_bytes));
 	put(m, "rings", integer(p->snap.ring_bytes));
+	if (p->host && weir__host_pid(p->host))
+		put(m, "rss", integer(weir__process_resident(weir__host_pid(p->host))));
 	put(o, "memory", m);
+}
+
+/* Bytes that wait in all its queues, to it or from it. */
+static uint64_t queue_bytes(const struct sup_plugin *p)
+{
+	struct weir__route_stats st;
+	uint64_t sum = 0;
+
+	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
+		if (r->from != p && r->to != p)
+			continue;
+		weir__route_stats(r->route, &st);
+		sum += st.queued_bytes;
+	}
+	return sum;
+}
+
+static void put_latency(json_t *o, const struct sup_plugin *p)
+{
+	if (p->desc->kind == WEIR_OUTPUT && isfinite(p->latency_p99_s) && p->latency_p99_s > 0)
+		put(o, "latency_s", json_pack("{s:f, s:f}", "p50", p->latency_p50_s, "p99", p->latency_p99_s));
 }
 
 /* Which stand-in has this collector's topics now? */
@@ -205,6 +244,7 @@ static json_t *json_plugin(struct sup_plugin *p)
 	if (weir__sup_is_fallback(p) && p->state == WEIR__RUNNING)
 		put(o, "fallback_for", words(p->desc->topics, p->wanted));
 	put(o, "sources", json_sources(p));
+	put(o, "queue_bytes", integer(queue_bytes(p)));
 	if (p->state != WEIR__RUNNING)
 		return o;
 	src = p->source < 0 ? NULL : weir_table_row(&p->desc->sources, (uint32_t)p->source);
@@ -214,6 +254,7 @@ static json_t *json_plugin(struct sup_plugin *p)
 	put(o, "cpu_percent", json_real(p->cpu_percent));
 	put(o, "bpf_percent", json_real(p->bpf_percent));
 	put_memory(o, p);
+	put_latency(o, p);
 	put(o, "programs", json_programs(p));
 	return o;
 }

@@ -9,6 +9,9 @@
  * it run (20 ms later), or waits for the query `go`; stop ends it, before the programs are
  * detached, so `made` and the kernel's `seen` agree to the last call.
  * Failure: no fork, no BPF rights: the source says so.
+ *
+ * With `pid` it makes none itself and watches another process's calls: for where
+ * nothing may be forked, and for calls that go on while the plugin does not run.
  */
 #include "flood_events.h"
 #include "helper.h"
@@ -19,7 +22,7 @@
 #include <weir/weir.h>
 
 struct flood {
-	uint64_t rate, events, duration_ns, burst, lifetime_ns;
+	uint64_t rate, events, duration_ns, burst, lifetime_ns, pid;
 	int64_t cpu;
 	bool wait;
 	struct flood_helper helper;
@@ -47,6 +50,9 @@ static const struct weir_option options[] = {
 	WEIR_OPTION_DURATION(struct flood, lifetime_ns, "lifetime", "10m",
 	                     "The helper process ends after this time, whatever happens",
 	                     .min = 1e9, .max = 3.6e12),
+	WEIR_OPTION_UINT(struct flood, pid, "pid", "0",
+	                 "Watch the getppid() calls of this process, and make none; 0: make them",
+	                 .min = 0, .max = 4194304),
 };
 
 static const struct weir_field call_fields[] = {
@@ -146,14 +152,16 @@ static void end_helper(struct flood *f)
 static int prepare(struct weir_plugin *p)
 {
 	struct flood *f = weir_state(p);
-	uint32_t nr = FLOOD_NR, pid;
-	int err;
+	uint32_t nr = FLOOD_NR, pid = (uint32_t)f->pid;
+	int err = 0;
 
 	end_helper(f);
-	err = flood_helper_open(&f->helper, (int)f->cpu, f->lifetime_ns);
+	if (!pid) {
+		err = flood_helper_open(&f->helper, (int)f->cpu, f->lifetime_ns);
+		pid = (uint32_t)f->helper.pid;
+	}
 	if (err)
 		return weir_fail(p, err, "cannot start the helper process: %s", strerror(-err));
-	pid = (uint32_t)f->helper.pid;
 	err = p->host->bpf_set_const(p, "flood_tgid", &pid, sizeof pid);
 	if (!err)
 		err = p->host->bpf_set_const(p, "flood_nr", &nr, sizeof nr);
@@ -178,7 +186,7 @@ static int start(struct weir_plugin *p)
 {
 	struct flood *f = weir_state(p);
 
-	if (f->wait)
+	if (f->wait || f->pid)
 		return 0;
 	f->timer = p->host->timer_start(p, 20000000, 0, begin, NULL);
 	return f->timer ? 0 : -ENOMEM;

@@ -23,8 +23,8 @@ const char *no_bpf(void);
 /* Print "SKIP: ..." and exit 77 unless it is. */
 void need_bpf(void);
 
-/* yaml: the configuration; @S in it becomes the socket, @D the test's directory, @P
- * and @B the directories of plugins and bench plugins. Waits until it is settled. */
+/* yaml: the configuration; @S in it becomes the socket, @D the test's directory, @P,
+ * @B and @H the directories of plugins, bench plugins and hostile ones. Waits until it is settled. */
 void daemon_start(struct daemon *d, const char *yaml);
 /* The same without waiting; for those that shall fail. Returns nothing started. */
 void daemon_spawn(struct daemon *d, const char *yaml);
@@ -34,6 +34,8 @@ extern bool fixture_close_standard;
 extern uint64_t fixture_without;
 /* A file or directory becomes the user's that a daemon started now will be. */
 void give_to_daemon(const char *path);
+/* Start it anew in the same directory, after it has ended. Waits until it is settled. */
+void daemon_again(struct daemon *d);
 /* As another user, who gets the directory. */
 void daemon_spawn_as(struct daemon *d, uid_t uid, const char *yaml);
 /* Another configuration: written beside the old one and renamed over it. */
