@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,7 +106,8 @@ static int open_place(struct weir__hostgroups *g, struct place *p, uid_t uid, gi
 		rc = -errno;
 	if (!rc) {
 		p->fd = openat(dir, g->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		rc = p->fd < 0 ? -errno : give(p->fd, uid, gid);
+		/* The lock says that we live; a sweep by others looks at it. */
+		rc = p->fd < 0 || flock(p->fd, LOCK_EX | LOCK_NB) != 0 ? -errno : give(p->fd, uid, gid);
 		if (!rc && p->v2)
 			enable(p->fd, p->controllers);
 		if (rc && p->fd >= 0)

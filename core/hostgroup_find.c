@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 /* A host of many containers has thousands of mounts; what is beyond is not found. */
@@ -186,20 +187,16 @@ int weir__group_find(const struct weir__hostgroup_view *view, struct weir__hostg
 
 /* ---- what dead daemons left --------------------------------------------------------- */
 
-static bool lives(pid_t pid)
+/* Its daemon holds a lock on the directory for as long as it lives: a number in a name
+ * proves nothing, for pids are used again. */
+static bool lives(int parent, const char *name)
 {
-	char path[32], comm[32] = "";
-	int fd;
-	ssize_t n;
+	int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	bool locked = dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) != 0;
 
-	if (pid == getpid())
-		return false; /* its number was another's before */
-	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd >= 0 ? read(fd, comm, sizeof comm - 1) : 0;
-	if (fd >= 0)
-		close(fd);
-	return n > 0 && !strcmp(comm, "weir\n");
+	if (dir >= 0)
+		close(dir);
+	return locked;
 }
 
 int weir__group_remove_all(int parent, const char *name, unsigned patience_ms)
@@ -230,7 +227,7 @@ void weir__group_sweep(const char *dir)
 		if (e->d_type != DT_DIR || strncmp(e->d_name, "weir.", 5))
 			continue;
 		pid = strtol(e->d_name + 5, &end, 10);
-		if (pid > 0 && !*end && end != e->d_name + 5 && !lives((pid_t)pid))
+		if (pid > 0 && !*end && end != e->d_name + 5 && !lives(dirfd(d), e->d_name))
 			weir__group_remove_all(dirfd(d), e->d_name, PATIENCE_MS);
 	}
 	if (d)
