@@ -90,6 +90,27 @@ static void note_programs(struct weir__cli_table *t, const json_t *p)
 	}
 }
 
+/* Only if there is something to say: a closed breaker with no failure is no news. */
+static void note_breaker(struct weir__cli_table *t, const json_t *p)
+{
+	const json_t *b = json_object_get(p, "breaker");
+	const char *state = string(b, "state");
+	bool closed = !*state || !strcmp(state, "closed");
+	char retry[40] = "", wait[24];
+
+	if (number(b, "lost") > 0)
+		weir__table_note(t, WEIR__RED, "%.0f thread%s of it given up in a callback, not back yet",
+		                 number(b, "lost"), number(b, "lost") > 1 ? "s" : "");
+	if (closed && number(b, "failures") == 0)
+		return;
+	if (json_object_get(b, "retry_s"))
+		snprintf(retry, sizeof retry, ", next try in %s",
+		         weir__text_seconds(number(b, "retry_s"), wait, sizeof wait));
+	weir__table_note(t, closed ? WEIR__YELLOW : WEIR__RED, "breaker %s: %s, %.0f failure%s lately%s",
+	                 state, string(b, "cause"), number(b, "failures"),
+	                 number(b, "failures") == 1 ? "" : "s", retry);
+}
+
 static void note_plugin(struct weir__cli_table *t, const json_t *p)
 {
 	const char *reason = string(p, "reason"), *fallback = string(p, "fallback");
@@ -106,6 +127,7 @@ static void note_plugin(struct weir__cli_table *t, const json_t *p)
 		weir__table_note(t, bad_state(string(p, "state")) ? WEIR__RED : WEIR__YELLOW, "%s", reason);
 	if (*fallback)
 		weir__table_note(t, WEIR__YELLOW, "%s: from %s meanwhile", topics, fallback);
+	note_breaker(t, p);
 	if (json_object_get(p, "for_s"))
 		weir__table_note(t, WEIR__YELLOW, "for another %.0f s", number(p, "for_s"));
 	json_array_foreach(sources, i, s)

@@ -5,6 +5,7 @@
  */
 #include "setup.h"
 #include "host_remote.h"
+#include "kernel_guard.h"
 #include "mem.h"
 
 #include <errno.h>
@@ -117,6 +118,15 @@ int weir__setup_one(struct weir__config *c, const char *name, struct weir__diags
 	return rc;
 }
 
+/* What a type cannot tell. */
+static void check_values(struct weir__config *c, struct weir__diags *diags)
+{
+	char err[400];
+
+	if (weir__guard_check(&weir__config_daemon(c)->kernel_guard, err, sizeof err))
+		weir__config_key_error(c, "kernel_guard", diags, err);
+}
+
 int weir__setup_load(const char *path, struct weir__diags *diags, struct weir__setup *ret)
 {
 	const char *const *names;
@@ -142,8 +152,10 @@ int weir__setup_load(const char *path, struct weir__diags *diags, struct weir__s
 		else if (rc == -ENOMEM)
 			break;
 	}
-	if (rc != -ENOMEM)
+	if (rc != -ENOMEM) {
+		check_values(ret->config, diags);
 		weir__config_finish(ret->config, diags);
+	}
 	if (rc == -ENOMEM || diags->errors || diags->oom) {
 		weir__setup_fini(ret);
 		return rc == -ENOMEM ? rc : -EINVAL;

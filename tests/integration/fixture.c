@@ -75,7 +75,8 @@ static void write_config(struct daemon *d, const char *yaml)
 	assert_non_null(f);
 	for (; *yaml; yaml++) {
 		const char *with = yaml[0] != '@' ? NULL : yaml[1] == 'S' ? d->socket : yaml[1] == 'D' ? d->dir
-			: yaml[1] == 'P' ? WEIR_PLUGINS : yaml[1] == 'B' ? WEIR_BENCH_PLUGINS : NULL;
+			: yaml[1] == 'P' ? WEIR_PLUGINS : yaml[1] == 'B' ? WEIR_BENCH_PLUGINS
+			: yaml[1] == 'H' ? WEIR_HOSTILE_PLUGINS : NULL;
 
 		if (with) {
 			fputs(with, f);

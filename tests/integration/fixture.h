@@ -22,8 +22,8 @@ const char *no_bpf(void);
 /* Print "SKIP: ..." and exit 77 unless it is. */
 void need_bpf(void);
 
-/* yaml: the configuration; @S in it becomes the socket, @D the test's directory, @P
- * and @B the directories of plugins and bench plugins. Waits until it is settled. */
+/* yaml: the configuration; @S in it becomes the socket, @D the test's directory, @P,
+ * @B and @H the directories of plugins, bench plugins and hostile ones. Waits until it is settled. */
 void daemon_start(struct daemon *d, const char *yaml);
 /* The same without waiting; for those that shall fail. Returns nothing started. */
 void daemon_spawn(struct daemon *d, const char *yaml);
