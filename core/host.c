@@ -100,6 +100,12 @@ bool weir__host_busy(struct weir__host *h, struct weir__busy *ret)
 	return ret->since_ns;
 }
 
+void weir__host_kill(struct weir__host *h, const char *why)
+{
+	if (h->remote)
+		weir__remote_kill(h->remote, why);
+}
+
 void weir__host_demote(struct weir__host *h)
 {
 	struct sched_param none = { .sched_priority = 0 };

@@ -128,6 +128,8 @@ void weir__host_detach(struct weir__host *h, struct weir__route *r, struct weir_
 
 /* Given up: its programs return at once, and it sends nothing more. */
 void weir__host_lose(struct weir__host *h);
+/* End its process; `died` comes, with this reason. */
+void weir__host_kill(struct weir__host *h, const char *why);
 /* Its thread runs only when nobody else wants the CPU. */
 void weir__host_demote(struct weir__host *h);
 /* As weir__host_detach, from outside, of a host that is lost or dead: what was seen

@@ -221,6 +221,13 @@ static void overran(struct sup_plugin *p, const struct weir__busy *busy)
 
 	snprintf(p->reason, sizeof p->reason, "its callback %s has kept the loop for %.1f s, the "
 	         "deadline is %.1f s", weir__callback_name(busy->callback), s, deadline);
+	if (weir__host_pid(p->host)) {
+		p->failing = true; /* weir__sup_died() goes on from here */
+		p->cause = WEIR__CAUSE_DEADLINE;
+		weir__log(WEIR_ERROR, p->name, "%s: its process is killed", p->reason);
+		weir__host_kill(p->host, p->reason);
+		return;
+	}
 	weir__log(WEIR_ERROR, p->name, "%s. A thread cannot be killed: it is given up and runs on at the "
 	          "lowest priority until it comes back; isolation: process could end it", p->reason);
 	weir__host_demote(p->host);
@@ -241,8 +248,7 @@ static bool check_deadline(struct sup_plugin *p, uint64_t now)
 	uint64_t deadline = p->settings->common.deadline_ns;
 	struct weir__busy busy;
 
-	/* A process is not lost but killed, by who has it. */
-	if (!p->host || weir__host_pid(p->host) || !deadline)
+	if (!p->host || !deadline || (p->failing && p->cause == WEIR__CAUSE_DEADLINE))
 		return false;
 	if (!weir__host_busy(p->host, &busy) || now < busy.since_ns || now - busy.since_ns <= deadline)
 		return false;

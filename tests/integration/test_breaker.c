@@ -21,7 +21,7 @@
 #define COMMON                                                                 \
 	"control: {socket: '@S'}\nhttp: {listen: ''}\nstate_dir: '@D/state'\nuser: ''\n" \
 	"plugin_dirs: ['@H', '@B', '@P']\nshutdown_timeout: 1s\n"
-#define ORDERS "orders: '@D/orders'"
+#define ORDERS "isolation: thread, orders: '@D/orders'"
 
 /* What the plugins shall do from now on; NULL: behave. */
 static void order(struct daemon *d, const char *orders)
@@ -224,7 +224,7 @@ static void output_that_refuses(void **state)
 
 	(void)state;
 	daemon_start(&d, COMMON "plugins:\n  count:\n  sulky: {" ORDERS ", breaker: {failures: 2, "
-	             "cooldown: 1s, max_cooldown: 1s}}\n  moody:\n");
+	             "cooldown: 1s, max_cooldown: 1s}}\n  moody: {isolation: thread}\n");
 	order(&d, "deliver fail\n");
 	json_decref(wait_so(&d, "sulky", "failed", "open", 1));
 	s = wait_for(&d, has_more, &m, "breaker_open on its route");
@@ -257,7 +257,7 @@ static void disabled_while_open(void **state)
 
 	(void)state;
 	daemon_start(&d, COMMON "plugins:\n  count:\n  sulky: {" ORDERS ", breaker: {failures: 1, "
-	             "cooldown: 30m, max_cooldown: 30m}}\n  moody:\n");
+	             "cooldown: 30m, max_cooldown: 30m}}\n  moody: {isolation: thread}\n");
 	order(&d, "deliver fail\n");
 	json_decref(wait_so(&d, "sulky", "failed", "open", 1));
 	json_decref(daemon_call(&d, json_pack("{s:s, s:s}", "cmd", "restart", "plugin", "moody")));
@@ -292,7 +292,7 @@ static void hang(const char *plugin, const char *orders, const char *named)
 	json_t *s, *answer;
 
 	daemon_start(&d, COMMON "plugins:\n  count:\n  sulky: {" ORDERS ", deadline: 200ms}\n"
-	             "  moody: {" ORDERS ", deadline: 200ms}\n  steady:\n");
+	             "  moody: {" ORDERS ", deadline: 200ms}\n  steady: {isolation: thread}\n");
 	flows(&d, "moody", "sulky");
 	order(&d, orders);
 	s = wait_so(&d, plugin, "failed", "open", 1);
@@ -329,6 +329,59 @@ static void output_hangs(void **state)
 {
 	(void)state;
 	hang("sulky", "deliver hang\n", "callback deliver");
+}
+
+/* A process is killed, and starts again. */
+static void process_hangs(void **state)
+{
+	struct daemon d;
+	json_t *s;
+
+	(void)state;
+	daemon_start(&d, COMMON "plugins:\n  count:\n  moody: {isolation: process, orders: '@D/orders', "
+	             "deadline: 300ms}\n");
+	flows(&d, "moody", "count");
+	order(&d, "tick spin\n");
+	s = wait_so(&d, "moody", NULL, NULL, 1);
+	assert_string_equal(text(breaker_of(s, "moody"), "cause"), "deadline");
+	assert_non_null(strstr(text(breaker_of(s, "moody"), "detail"), "callback tick"));
+	assert_all_balanced(s);
+	json_decref(s);
+	order(&d, NULL);
+	json_decref(wait_so(&d, "moody", "running", "closed", 1));
+	flows(&d, "moody", "count");
+	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
+	assert_logged(&d, "its process is killed");
+	daemon_clean(&d);
+}
+
+/* An output in a process that crashes: counted as such, its breaker opens at the limit,
+ * and its route goes on counting. */
+static void process_crashes(void **state)
+{
+	struct more m = { "moody", "sulky", NULL, 0 };
+	struct daemon d;
+	json_t *s;
+
+	(void)state;
+	daemon_start(&d, COMMON "plugins:\n  count:\n  moody: {isolation: thread}\n"
+	             "  sulky: {isolation: process, orders: '@D/orders', breaker: {failures: 2, "
+	             "cooldown: 1s, max_cooldown: 1s}}\n");
+	flows(&d, "moody", "sulky");
+	order(&d, "deliver segv\n");
+	s = wait_so(&d, "sulky", "failed", "open", 1);
+	assert_string_equal(text(breaker_of(s, "sulky"), "cause"), "crash");
+	assert_non_null(strstr(text(breaker_of(s, "sulky"), "detail"), "killed by signal"));
+	assert_all_balanced(s);
+	json_decref(s);
+	json_decref(wait_for(&d, has_more, &m, "breaker_open on its route"));
+	order(&d, NULL);
+	json_decref(wait_so(&d, "sulky", "running", "closed", 1));
+	flows(&d, "moody", "sulky");
+	flows(&d, "moody", "count");
+	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
+	assert_logged(&d, "every record is accounted for");
+	daemon_clean(&d);
 }
 
 /* In start and in stop it is the same. */
@@ -430,7 +483,7 @@ static void killed_from_outside(void **state)
 	struct stat st;
 
 	(void)state;
-	daemon_start(&d, COMMON "plugins:\n  count:\n  moody:\n");
+	daemon_start(&d, COMMON "plugins:\n  count:\n  moody: {isolation: thread}\n");
 	snprintf(note, sizeof note, "%s/state/crashed-moody", d.dir);
 	assert_true(by_signal(daemon_stop(&d, SIGABRT)));
 	assert_logged(&d, "SIGABRT in the daemon itself");
@@ -512,6 +565,7 @@ int main(void)
 		cmocka_unit_test(opens_and_closes), cmocka_unit_test(person_resets), cmocka_unit_test(no_source),
 		cmocka_unit_test(output_that_refuses), cmocka_unit_test(disabled_while_open),
 		cmocka_unit_test(collector_hangs), cmocka_unit_test(output_hangs), cmocka_unit_test(hangs_in_start),
+		cmocka_unit_test(process_hangs), cmocka_unit_test(process_crashes),
 		cmocka_unit_test(crashes), cmocka_unit_test(killed_from_outside), cmocka_unit_test(guarded_kernel),
 		cmocka_unit_test(wrong_guard),
 	};
