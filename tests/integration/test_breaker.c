@@ -140,7 +140,7 @@ static void opens_and_closes(void **state)
 	json_t *s, *b;
 
 	(void)state;
-	daemon_start(&d, COMMON "plugins:\n  count:\n  prometheus:\n  moody: {" ORDERS
+	daemon_start(&d, COMMON "plugins:\n  count: {isolation: thread}\n  prometheus:\n  moody: {" ORDERS
 	             ", breaker: {failures: 3, cooldown: 200ms, max_cooldown: 400ms}}\n");
 	json_decref(wait_so(&d, "moody", "running", "closed", 0));
 	order(&d, "tick fail\n");
@@ -175,7 +175,7 @@ static void person_resets(void **state)
 	json_t *s;
 
 	(void)state;
-	daemon_start(&d, COMMON "plugins:\n  count:\n  moody: {" ORDERS ", breaker: {cooldown: 30m, "
+	daemon_start(&d, COMMON "plugins:\n  count: {isolation: thread}\n  moody: {" ORDERS ", breaker: {cooldown: 30m, "
 	             "max_cooldown: 30m}}\n");
 	order(&d, "init refuse\ntick fail\n");
 	/* Its tick fails, the restart after 100 ms is refused. */
@@ -200,7 +200,7 @@ static void no_source(void **state)
 	json_t *s;
 
 	(void)state;
-	daemon_spawn(&d, COMMON "probe_interval: 300ms\nplugins:\n  count:\n  moody: {" ORDERS
+	daemon_spawn(&d, COMMON "probe_interval: 300ms\nplugins:\n  count: {isolation: thread}\n  moody: {" ORDERS
 	             ", breaker: {cooldown: 30m, max_cooldown: 30m}}\n");
 	order(&d, "probe fail\n"); /* perhaps too late for the first start */
 	json_decref(wait_so(&d, "moody", NULL, NULL, 0));
@@ -223,7 +223,7 @@ static void output_that_refuses(void **state)
 	json_t *s;
 
 	(void)state;
-	daemon_start(&d, COMMON "plugins:\n  count:\n  sulky: {" ORDERS ", breaker: {failures: 2, "
+	daemon_start(&d, COMMON "plugins:\n  count: {isolation: thread}\n  sulky: {" ORDERS ", breaker: {failures: 2, "
 	             "cooldown: 1s, max_cooldown: 1s}}\n  moody: {isolation: thread}\n");
 	order(&d, "deliver fail\n");
 	json_decref(wait_so(&d, "sulky", "failed", "open", 1));
@@ -256,7 +256,7 @@ static void disabled_while_open(void **state)
 	json_t *s;
 
 	(void)state;
-	daemon_start(&d, COMMON "plugins:\n  count:\n  sulky: {" ORDERS ", breaker: {failures: 1, "
+	daemon_start(&d, COMMON "plugins:\n  count: {isolation: thread}\n  sulky: {" ORDERS ", breaker: {failures: 1, "
 	             "cooldown: 30m, max_cooldown: 30m}}\n  moody: {isolation: thread}\n");
 	order(&d, "deliver fail\n");
 	json_decref(wait_so(&d, "sulky", "failed", "open", 1));
@@ -291,7 +291,7 @@ static void hang(const char *plugin, const char *orders, const char *named)
 	struct daemon d;
 	json_t *s, *answer;
 
-	daemon_start(&d, COMMON "plugins:\n  count:\n  sulky: {" ORDERS ", deadline: 200ms}\n"
+	daemon_start(&d, COMMON "plugins:\n  count: {isolation: thread}\n  sulky: {" ORDERS ", deadline: 200ms}\n"
 	             "  moody: {" ORDERS ", deadline: 200ms}\n  steady: {isolation: thread}\n");
 	flows(&d, "moody", "sulky");
 	order(&d, orders);
@@ -338,7 +338,7 @@ static void process_hangs(void **state)
 	json_t *s;
 
 	(void)state;
-	daemon_start(&d, COMMON "plugins:\n  count:\n  moody: {isolation: process, orders: '@D/orders', "
+	daemon_start(&d, COMMON "plugins:\n  count: {isolation: thread}\n  moody: {isolation: process, orders: '@D/orders', "
 	             "deadline: 300ms}\n");
 	flows(&d, "moody", "count");
 	order(&d, "tick spin\n");
@@ -364,7 +364,7 @@ static void process_crashes(void **state)
 	json_t *s;
 
 	(void)state;
-	daemon_start(&d, COMMON "plugins:\n  count:\n  moody: {isolation: thread}\n"
+	daemon_start(&d, COMMON "plugins:\n  count: {isolation: thread}\n  moody: {isolation: thread}\n"
 	             "  sulky: {isolation: process, orders: '@D/orders', breaker: {failures: 2, "
 	             "cooldown: 1s, max_cooldown: 1s}}\n");
 	flows(&d, "moody", "sulky");
@@ -391,7 +391,7 @@ static void hangs_in_start(void **state)
 	json_t *s;
 
 	(void)state;
-	daemon_start(&d, COMMON "plugins:\n  count:\n  moody: {" ORDERS ", deadline: 200ms}\n");
+	daemon_start(&d, COMMON "plugins:\n  count: {isolation: thread}\n  moody: {" ORDERS ", deadline: 200ms}\n");
 	order(&d, "stop hang\n");
 	json_decref(daemon_ask(&d, json_pack("{s:s, s:s}", "cmd", "restart", "plugin", "moody")));
 	s = wait_so(&d, "moody", "failed", "open", 1);
@@ -445,7 +445,7 @@ static void crash(const char *orders, const char *named)
 	struct stat st;
 	json_t *s, *b;
 
-	daemon_start(&d, COMMON "plugins:\n  count:\n  moody: {" ORDERS ", breaker: {cooldown: 1s}}\n");
+	daemon_start(&d, COMMON "plugins:\n  count: {isolation: thread}\n  moody: {" ORDERS ", breaker: {cooldown: 1s}}\n");
 	snprintf(note, sizeof note, "%s/state/crashed-moody", d.dir);
 	order(&d, orders);
 	assert_true(by_signal(daemon_wait(&d))); /* as without a handler of ours */
@@ -483,7 +483,7 @@ static void killed_from_outside(void **state)
 	struct stat st;
 
 	(void)state;
-	daemon_start(&d, COMMON "plugins:\n  count:\n  moody: {isolation: thread}\n");
+	daemon_start(&d, COMMON "plugins:\n  count: {isolation: thread}\n  moody: {isolation: thread}\n");
 	snprintf(note, sizeof note, "%s/state/crashed-moody", d.dir);
 	assert_true(by_signal(daemon_stop(&d, SIGABRT)));
 	assert_logged(&d, "SIGABRT in the daemon itself");
@@ -527,7 +527,7 @@ static void guarded_kernel(void **state)
 	uname(&u);
 	u.release[strcspn(u.release, "-")] = 0;
 	snprintf(yaml, sizeof yaml, COMMON "kernel_guard: ['%s:tp_btf', '%s:raw_tp', '%s:tracepoint']\n"
-	         "plugins:\n  count:\n  flood: {rate: 100}\n  iomonitor:\n  procfs-fallback:\n",
+	         "plugins:\n  count: {isolation: thread}\n  flood: {isolation: thread, rate: 100}\n  iomonitor: {isolation: thread}\n  procfs-fallback:\n",
 	         u.release, u.release, u.release);
 	daemon_start(&d, yaml);
 	s = wait_so(&d, "flood", "failed", "open", 1);
@@ -552,7 +552,7 @@ static void wrong_guard(void **state)
 	struct daemon d;
 
 	(void)state;
-	daemon_spawn(&d, COMMON "kernel_guard: ['6.1:krpobe']\nplugins:\n  count:\n");
+	daemon_spawn(&d, COMMON "kernel_guard: ['6.1:krpobe']\nplugins:\n  count: {isolation: thread}\n");
 	assert_int_not_equal(daemon_wait(&d), 0);
 	assert_non_null(strstr(weir(&d, "config check", said, sizeof said), "weir.yaml:7:"));
 	assert_non_null(strstr(said, "\"6.1:krpobe\" should be off"));
