@@ -5,6 +5,7 @@
  * object anew and try again. Bounded by the number of variants.
  */
 #include "bpf_priv.h"
+#include "kernel_guard.h"
 #include "mem.h"
 
 #include <errno.h>
@@ -49,11 +50,16 @@ static bool pick_variant(struct program_state *s)
 	return true;
 }
 
-/* Hook of "tp_btf/x" in the kernel? Others are found out by trying. */
+/* Hook of "tp_btf/x" in the kernel? Others are found out by trying; but what is known
+ * to bring this kernel down is not tried. */
 static bool hook_exists(struct program_state *s, const char *section)
 {
-	char type[160];
+	char type[160], why[WEIR__ERROR_TEXT];
 
+	if (weir__guarded(section, why, sizeof why)) {
+		weir__bpf_say(s->pub.error, "%s", why);
+		return false;
+	}
 	if (strncmp(section, "tp_btf/", 7))
 		return true;
 	snprintf(type, sizeof type, "btf_trace_%s", section + 7);
@@ -92,7 +98,7 @@ static int choose(struct weir__bpf *b)
 			continue;
 		}
 		if ((s->pub.row->flags & WEIR_PROGRAM_REQUIRED) && !s->pub.off) {
-			weir__bpf_say(b->error, "program %.40s: %.200s",
+			weir__bpf_say(b->error, "program %.40s: %.260s",
 			         s->pub.row->name, s->pub.error);
 			return -ENOENT;
 		}

@@ -10,6 +10,7 @@
 #include "bpf_priv.h"
 #include "bpf_kernel.h"
 #include "check.h"
+#include "kernel_guard.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -319,25 +320,26 @@ static const struct {
 	int (*try)(int arg);
 	int arg;
 	const char *what; /* what it is for */
+	const char *section; /* of a program like it; NULL: none is loaded that could harm */
 } features[] = {
-	{ "ring buffer", try_ring, 0, "events from the kernel" },
-	{ "ring per CPU", try_rings, 0, "a map of ring buffers: many CPUs without contention" },
-	{ "mapped array", try_mmap, 0, "counters read without a system call" },
-	{ "task storage", try_task_storage, 0, "state of each task" },
-	{ "map memory", try_memlock, 0, "4 MiB for one map" },
-	{ "JIT", try_jit, 0, "programs as machine code" },
-	{ "raw tracepoint", try_raw_tp, 0, "second choice for tracepoints" },
-	{ "tp_btf", try_tp_btf, 0, "first choice for tracepoints" },
-	{ "tracepoint", try_tracepoint, 0, "where only the formatted tracepoint will do" },
-	{ "perf event", try_perf_event, 0, "sampling" },
-	{ "fentry", try_fentry, 0, "kernel functions" },
-	{ "kprobe", try_kprobe, 0, "kernel functions, slower" },
-	{ "LSM", try_lsm, 0, "security hooks" },
-	{ "iterator", try_iter, 0, "walking the kernel's objects" },
-	{ "tc", try_load, BPF_PROG_TYPE_SCHED_CLS, "packets of an interface" },
-	{ "XDP", try_load, BPF_PROG_TYPE_XDP, "packets before the stack" },
-	{ "cgroup_skb", try_load, BPF_PROG_TYPE_CGROUP_SKB, "packets of a cgroup" },
-	{ "bpf_rdonly_cast", try_rdonly_cast, 0, "typed reads of any kernel pointer" },
+	{ "ring buffer", try_ring, 0, "events from the kernel", NULL },
+	{ "ring per CPU", try_rings, 0, "a map of ring buffers: many CPUs without contention", NULL },
+	{ "mapped array", try_mmap, 0, "counters read without a system call", NULL },
+	{ "task storage", try_task_storage, 0, "state of each task", NULL },
+	{ "map memory", try_memlock, 0, "4 MiB for one map", NULL },
+	{ "JIT", try_jit, 0, "programs as machine code", "socket" },
+	{ "raw tracepoint", try_raw_tp, 0, "second choice for tracepoints", "raw_tp" },
+	{ "tp_btf", try_tp_btf, 0, "first choice for tracepoints", "tp_btf" },
+	{ "tracepoint", try_tracepoint, 0, "where only the formatted tracepoint will do", "tracepoint" },
+	{ "perf event", try_perf_event, 0, "sampling", "perf_event" },
+	{ "fentry", try_fentry, 0, "kernel functions", "fentry" },
+	{ "kprobe", try_kprobe, 0, "kernel functions, slower", "kprobe" },
+	{ "LSM", try_lsm, 0, "security hooks", "lsm" },
+	{ "iterator", try_iter, 0, "walking the kernel's objects", "iter" },
+	{ "tc", try_load, BPF_PROG_TYPE_SCHED_CLS, "packets of an interface", "tc" },
+	{ "XDP", try_load, BPF_PROG_TYPE_XDP, "packets before the stack", "xdp" },
+	{ "cgroup_skb", try_load, BPF_PROG_TYPE_CGROUP_SKB, "packets of a cgroup", "cgroup_skb" },
+	{ "bpf_rdonly_cast", try_rdonly_cast, 0, "typed reads of any kernel pointer", "tp_btf" },
 };
 
 /* With the rights, a refusal is the kernel's own: lockdown, or how it was built. */
@@ -380,15 +382,41 @@ static const char *why(int r)
 	}
 }
 
+/* Kernels known to panic on some programs: what is not loaded here, and why. */
+static void check_guard(struct weir__findings *f)
+{
+	const char *type;
+	size_t at = 0, n = 0;
+	char why[400];
+
+	while ((type = weir__guard_next(&at, why, sizeof why))) {
+		char name[40];
+
+		snprintf(name, sizeof name, "kernel guard %s", type);
+		weir__finding_add(f, "bpf", WEIR__CHECK_INFO, name, WEIR__CHECK_DEGRADED,
+		                  "another kernel; or kernel_guard: off, at the machine's risk", "%s", why);
+		n++;
+	}
+	if (!n)
+		weir__finding_add(f, "bpf", WEIR__CHECK_INFO, "kernel guard", WEIR__CHECK_OK, NULL,
+		                  "none of the %zu entries is about this kernel", weir__guard_count());
+}
+
 void weir__check_bpf(struct weir__findings *f)
 {
+	char guarded[400];
 	size_t i;
 
 	weir__bpf_catch();
+	check_guard(f);
 	for (i = 0; i < sizeof features / sizeof features[0]; i++) {
-		int r = features[i].try(features[i].arg);
+		bool bad = features[i].section && weir__guarded(features[i].section, guarded, sizeof guarded);
+		int r = bad ? 0 : features[i].try(features[i].arg);
 
-		if (r >= 0)
+		if (bad)
+			weir__finding_add(f, "bpf", WEIR__CHECK_INFO, features[i].name, WEIR__CHECK_MISSING,
+			                  NULL, "%s: not tried, see kernel guard", features[i].what);
+		else if (r >= 0)
 			weir__finding_add(f, "bpf", WEIR__CHECK_INFO, features[i].name, WEIR__CHECK_OK,
 			                  NULL, "%s", features[i].what);
 		else

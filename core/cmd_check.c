@@ -7,6 +7,7 @@
 #include "check.h"
 #include "cli.h"
 #include "cli_table.h"
+#include "kernel_guard.h"
 #include "log.h"
 #include "mem.h"
 
@@ -77,6 +78,19 @@ static void check_config(struct weir__findings *f, const char *file, struct weir
 		memset(setup, 0, sizeof *setup);
 }
 
+/* Before a program is tried: what the configuration says must not be. What is wrong
+ * with the configuration is said in its turn. */
+static void use_guard(const char *file)
+{
+	struct weir__diags diags = { 0 };
+	struct weir__config *c = NULL;
+
+	if (!weir__config_read(file, &diags, &c))
+		weir__guard_setup(&weir__config_daemon(c)->kernel_guard);
+	weir__config_free(c);
+	weir__diags_fini(&diags);
+}
+
 int weir__cmd_check(int argc, char **argv)
 {
 	const struct weir__log_config quiet = { .level = WEIR_ERROR };
@@ -92,6 +106,7 @@ int weir__cmd_check(int argc, char **argv)
 		return weir__cmd_usage(cli.name, "takes no arguments");
 	weir__log_setup(&quiet);
 	weir__check_system(&f);
+	use_guard(weir__cli_config(&cli));
 	weir__check_bpf(&f);
 	check_config(&f, weir__cli_config(&cli), &setup);
 	if (setup.config) {

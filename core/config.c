@@ -398,6 +398,15 @@ void weir__config_warning(struct weir__config *c, const char *plugin, struct wei
 	report(c, plugin, diags, true, hint, message);
 }
 
+void weir__config_key_error(struct weir__config *c, const char *key, struct weir__diags *diags,
+                            const char *message)
+{
+	const struct weir__node *n = c->root ? weir__node_get(c->root, key) : NULL;
+	struct weir__mark at = { .file = c->name };
+
+	weir__diag_add(diags, false, n ? &n->at : &at, n ? c->text : NULL, NULL, "%s", message);
+}
+
 void weir__config_finish(struct weir__config *c, struct weir__diags *diags)
 {
 	char message[96];

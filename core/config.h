@@ -37,8 +37,9 @@ struct weir__daemon_config {
 	uint32_t isolation;             /* isolation: of plugins that do not say: auto */
 	struct weir_strings plugin_dirs;/* plugin_dirs: [] means beside the program */
 	uint64_t shutdown_timeout_ns;   /* shutdown_timeout: 5s */
-	uint64_t probe_interval_ns;     /* probe_interval: 30s, a failed source is tried again */
+	uint64_t probe_interval_ns;     /* probe_interval: 30s, sources none of which works */
 	bool watch;                     /* watch: false, reload when the file changes */
+	struct weir_strings kernel_guard; /* kernel_guard: [] is the built-in list */
 };
 extern const struct weir_table weir__daemon_options;
 
@@ -49,6 +50,11 @@ struct weir__common_config {
 	bool enabled;                /* enabled: true */
 	const char *path;            /* path: of the .so; "" looks in plugin_dirs */
 	uint32_t isolation;          /* isolation: auto thread process */
+	uint64_t deadline_ns;        /* deadline: 5s, longest a callback may keep its loop */
+	uint64_t breaker_failures;   /* breaker.failures: 5, so many in the window open it */
+	uint64_t breaker_window_ns;  /* breaker.window: 60s */
+	uint64_t breaker_cooldown_ns;     /* breaker.cooldown: 1s, shortest wait of an open one */
+	uint64_t breaker_max_cooldown_ns; /* breaker.max_cooldown: 5m */
 	/* collectors */
 	struct weir_strings sources; /* sources: which, in which order; [] all */
 	uint64_t ring_bytes;         /* ring: 512KiB, all rings together */
@@ -131,6 +137,9 @@ void weir__config_error(struct weir__config *c, const char *plugin, struct weir_
                         const char *hint, const char *message);
 void weir__config_warning(struct weir__config *c, const char *plugin, struct weir__diags *diags,
                           const char *hint, const char *message);
+/* Report an error at one of the daemon's own keys. */
+void weir__config_key_error(struct weir__config *c, const char *key, struct weir__diags *diags,
+                            const char *message);
 /* A section whose plugin could not be loaded: nobody can judge its keys, so finish
  * passes over it. */
 void weir__config_skip(struct weir__config *c, const char *plugin);

@@ -65,10 +65,14 @@ static const struct weir_option daemon_options[] = {
 	                     "How long to wait for outputs to take what is queued when Weir stops",
 	                     .min = 0, .max = 600 * S, LIVE),
 	WEIR_OPTION_DURATION(DAEMON, probe_interval_ns, "probe_interval", "30s",
-	                     "How often a failed source is tried again",
+	                     "How often sources are tried again when none of them works on this machine",
 	                     .min = 100 * MS, .max = 86400 * S, LIVE),
 	WEIR_OPTION_BOOL(DAEMON, watch, "watch", "false",
 	                 "Take over the configuration file's changes at once, as `weir reload` does", LIVE),
+	WEIR_OPTION_LIST(DAEMON, kernel_guard, "kernel_guard", "",
+	                 "Types of BPF programs not to load on certain kernels, as 6.1.0-9:kprobe, beside "
+	                 "those known to panic; off leaves the known ones out",
+	                 .min = 0, .max = 64),
 };
 const struct weir_table weir__daemon_options = WEIR_TABLE(daemon_options);
 
@@ -79,6 +83,21 @@ static const struct weir_option common_options[] = {
 	                   .flags = WEIR_OPTION_PATH),
 	WEIR_OPTION_ENUM(COMMON, isolation, "isolation", "auto thread process", "auto",
 	                 "Where the plugin runs: on a thread of the daemon, or in a process of its own, which can crash alone; auto is what the daemon's isolation says"),
+	/* Below 100 ms a machine under load would look like a hanging plugin. */
+	WEIR_OPTION_DURATION(COMMON, deadline_ns, "deadline", "5s",
+	                     "Longest a callback may keep the plugin's loop; then the plugin is given up",
+	                     .min = 100 * MS, .max = 3600 * S, LIVE),
+	WEIR_OPTION_UINT(COMMON, breaker_failures, "breaker.failures", "5",
+	                 "Failures within breaker.window after which the plugin is left alone for a while",
+	                 .unit = "failures", .min = 1, .max = 64, LIVE),
+	WEIR_OPTION_DURATION(COMMON, breaker_window_ns, "breaker.window", "60s",
+	                     "How long a failure counts", .min = 1 * S, .max = 3600 * S, LIVE),
+	WEIR_OPTION_DURATION(COMMON, breaker_cooldown_ns, "breaker.cooldown", "1s",
+	                     "Shortest time a failing plugin is left alone; doubles from one time to the next",
+	                     .min = 100 * MS, .max = 3600 * S, LIVE),
+	WEIR_OPTION_DURATION(COMMON, breaker_max_cooldown_ns, "breaker.max_cooldown", "5m",
+	                     "Longest time a failing plugin is left alone",
+	                     .min = 100 * MS, .max = 86400 * S, LIVE),
 	WEIR_OPTION_LIST(COMMON, sources, "sources", "",
 	                 "Which of the collector's sources to try, in this order; none means all, best first",
 	                 FOR_COLLECTORS),

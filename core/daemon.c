@@ -12,6 +12,8 @@
 #include "bus.h"
 #include "host_remote.h"
 #include "hostgroup.h"
+#include "fatal.h"
+#include "kernel_guard.h"
 #include "log.h"
 #include "mem.h"
 
@@ -268,6 +270,9 @@ static int init(struct weir__daemon *d, struct weir__setup *setup, size_t warnin
 
 	d->started_ns = started_ns;
 	d->config = setup->config;
+	rc = weir__guard_setup(&weir__config_daemon(d->config)->kernel_guard);
+	if (rc)
+		return rc;
 	d->warnings = warnings;
 	snprintf(d->config_name, sizeof d->config_name, "%s", weir__config_file(setup->config));
 	rc = uv_loop_init(&d->loop);
@@ -337,6 +342,7 @@ int weir__daemon_run(struct weir__setup *setup, size_t warnings)
 	check_state_dir(weir__config_daemon(d->config)->state_dir);
 	weir__live_start(d);
 	set_watch(d);
+	weir__fatal_setup(weir__config_daemon(d->config)->state_dir);
 	weir__sup_start(d->sup);
 	weir__notify_feed(&d->notify, &d->loop);
 	uv_timer_start(&d->ready_timer, on_ready_poll, 0, READY_POLL_MS);

@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,6 +58,17 @@ void weir__host_set_reason(struct weir__host *h, const char *fmt, ...)
 	va_end(ap);
 }
 
+const char *weir__callback_name(uint32_t callback)
+{
+	static const char *const names[] = {
+#define X(id, name, doc) [WEIR__IN_##id] = name,
+		WEIR__CALLBACKS(X)
+#undef X
+	};
+
+	return callback < WEIR__CALLBACK_COUNT ? names[callback] : "";
+}
+
 static void count_in(uint64_t *counts, const double *bounds, size_t n, uint64_t ns)
 {
 	size_t i = 0;
@@ -73,6 +85,36 @@ void weir__host_left(struct weir__host *h, uint64_t entered)
 	count_in(h->callbacks, weir__callback_buckets, WEIR__CALLBACK_BUCKETS, ns);
 	h->callback_ns += ns;
 	h->overruns += ns > CALLBACK_LIMIT_NS;
+	atomic_store_explicit(&h->account->doing.busy_ns, 0, memory_order_relaxed);
+}
+
+bool weir__host_busy(struct weir__host *h, struct weir__busy *ret)
+{
+	const struct weir__doing *d = h->account ? &h->account->doing : NULL;
+	uint32_t callback;
+
+	if (!d)
+		return false;
+	ret->since_ns = atomic_load_explicit(&d->busy_ns, memory_order_relaxed);
+	/* A process may have written anything there. */
+	callback = atomic_load_explicit(&d->callback, memory_order_relaxed);
+	ret->callback = callback < WEIR__CALLBACK_COUNT ? (enum weir__callback)callback : WEIR__IN_NONE;
+	return ret->since_ns;
+}
+
+void weir__host_kill(struct weir__host *h, const char *why)
+{
+	if (h->remote)
+		weir__remote_kill(h->remote, why);
+}
+
+void weir__host_demote(struct weir__host *h)
+{
+	struct sched_param none = { .sched_priority = 0 };
+	int tid = atomic_load(&h->tid);
+
+	if (tid)
+		sched_setscheduler(tid, SCHED_IDLE, &none);
 }
 
 /* ---- calls --------------------------------------------------------------------- */
@@ -201,7 +243,7 @@ static struct weir__frame *take_inbox(struct weir__host *h)
 
 static void deliver_one(struct weir__host *h, struct weir__frame *f)
 {
-	uint64_t entered = host_enter(), age = f->view.header->first_ns; /* may be gone after deliver() */
+	uint64_t entered = host_enter(h, WEIR__IN_DELIVER), age = f->view.header->first_ns; /* may be gone after deliver() */
 	int rc = h->started && h->desc->deliver ? h->desc->deliver(&h->plugin, &f->view) : -ESHUTDOWN;
 
 	weir__host_left(h, entered);
@@ -234,7 +276,7 @@ static void put_back(struct weir__host *h, struct weir__frame *f)
 static void deliver(struct weir__host *h, bool all)
 {
 	struct weir__frame *f = take_inbox(h), *next;
-	uint64_t until = uv_hrtime() + DELIVER_NS;
+	uint64_t until = uv_hrtime() + DELIVER_NS, entered;
 
 	if (!f)
 		return;
@@ -246,8 +288,11 @@ static void deliver(struct weir__host *h, bool all)
 			break;
 		}
 	}
-	if (h->started && h->desc->flush)
+	if (h->started && h->desc->flush) {
+		entered = host_enter(h, WEIR__IN_FLUSH);
 		h->desc->flush(&h->plugin);
+		weir__host_left(h, entered);
+	}
 }
 
 static void on_async(uv_async_t *async)
@@ -293,9 +338,13 @@ static void *thread_main(void *arg)
 	snprintf(name, sizeof name, "%s", h->plugin.name);
 	pthread_setname_np(pthread_self(), name);
 	weir__privilege_thread(h->desc->needs);
+	atomic_store(&h->tid, gettid());
+	h->who = (struct weir__fatal_who){ .plugin = h->plugin.name, .doing = &h->account->doing };
+	weir__fatal_enter(&h->who);
 	uv_run(&h->loop, UV_RUN_DEFAULT);
 	uv_walk(&h->loop, close_handle, NULL);
 	uv_run(&h->loop, UV_RUN_DEFAULT);
+	weir__fatal_leave(&h->who);
 	return NULL;
 }
 
@@ -474,19 +523,32 @@ uint64_t weir__host_cpu_ns(struct weir__host *h)
 
 /* ---- life of the plugin; host thread ---------------------------------------------------- */
 
-/* Run init or start; a failure's reason is the plugin's sentence. */
-static int run_step(struct weir__host *h, const char *step, int (*fn)(struct weir_plugin *))
+/* stop and fini */
+static void run_end(struct weir__host *h, enum weir__callback step, void (*fn)(struct weir_plugin *))
 {
-	uint64_t entered = host_enter();
+	uint64_t entered;
+
+	if (!fn)
+		return;
+	entered = host_enter(h, step);
+	fn(&h->plugin);
+	weir__host_left(h, entered);
+}
+
+/* Run init or start; a failure's reason is the plugin's sentence. */
+static int run_step(struct weir__host *h, enum weir__callback step, int (*fn)(struct weir_plugin *))
+{
+	uint64_t entered;
 	int rc;
 
 	if (!fn)
 		return 0;
 	h->fail_text[0] = 0;
+	entered = host_enter(h, step);
 	rc = fn(&h->plugin);
 	weir__host_left(h, entered);
 	if (rc < 0)
-		weir__host_set_reason(h, "%s: %s", step, h->fail_text[0] ? h->fail_text : strerror(-rc));
+		weir__host_set_reason(h, "%s: %s", weir__callback_name(step), h->fail_text[0] ? h->fail_text : strerror(-rc));
 	return rc < 0 ? rc : 0;
 }
 
@@ -501,20 +563,19 @@ int weir__host_start(struct weir__host *h)
 		if (!h->plugin.state)
 			return -ENOMEM;
 		memcpy(h->plugin.state, h->settings->values, h->desc->state_size);
-		rc = run_step(h, "init", h->desc->init);
+		rc = run_step(h, WEIR__IN_INIT, h->desc->init);
 		if (rc)
 			return rc; /* nothing to undo, says the contract */
 		h->inited = true;
 	}
-	rc = run_step(h, "start", h->desc->start);
+	rc = run_step(h, WEIR__IN_START, h->desc->start);
 	if (rc)
 		return rc;
 	h->started = true;
 	if (h->desc->kind == WEIR_COLLECTOR) {
 		rc = weir__source_start(h);
 		if (rc) {
-			if (h->desc->stop)
-				h->desc->stop(&h->plugin);
+			run_end(h, WEIR__IN_STOP, h->desc->stop);
 			h->started = false;
 			return rc;
 		}
@@ -528,8 +589,7 @@ void weir__host_stop(struct weir__host *h)
 		return;
 	weir__source_stop(h);
 	deliver(h, true);
-	if (h->desc->stop)
-		h->desc->stop(&h->plugin);
+	run_end(h, WEIR__IN_STOP, h->desc->stop);
 	weir__emit_flush(h);
 	h->started = false;
 }
@@ -537,8 +597,8 @@ void weir__host_stop(struct weir__host *h)
 void weir__host_fini(struct weir__host *h)
 {
 	weir__host_stop(h);
-	if (h->inited && h->desc->fini)
-		h->desc->fini(&h->plugin);
+	if (h->inited)
+		run_end(h, WEIR__IN_FINI, h->desc->fini);
 	h->inited = false;
 	weir__host_close_services(h);
 	weir__free(h->plugin.state);
@@ -550,10 +610,11 @@ void weir__host_fini(struct weir__host *h)
 
 void weir__host_collect(struct weir__host *h)
 {
-	uint64_t entered = host_enter();
+	uint64_t entered;
 
 	if (!h->started || !h->desc->collect)
 		return;
+	entered = host_enter(h, WEIR__IN_COLLECT);
 	h->desc->collect(&h->plugin);
 	weir__host_left(h, entered);
 }

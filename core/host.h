@@ -128,6 +128,10 @@ void weir__host_detach(struct weir__host *h, struct weir__route *r, struct weir_
 
 /* Given up: its programs return at once, and it sends nothing more. */
 void weir__host_lose(struct weir__host *h);
+/* End its process; `died` comes, with this reason. */
+void weir__host_kill(struct weir__host *h, const char *why);
+/* Its thread runs only when nobody else wants the CPU. */
+void weir__host_demote(struct weir__host *h);
 /* As weir__host_detach, from outside, of a host that is lost or dead: what was seen
  * and has no other fate is `crashed`. -ENOENT: it was never attached. */
 int weir__host_bury(struct weir__host *h, uint32_t route, struct weir__detached *ret);
@@ -151,9 +155,17 @@ struct weir__answer {
 void weir__host_query(struct weir__host *h, const struct weir_query *q, const void *args,
                       struct weir__answer *ret);
 
+/* A callback that is under way, as the host has published it. */
+struct weir__busy {
+	uint64_t since_ns;    /* uv_hrtime() */
+	enum weir__callback callback;
+};
+
 /* ---- any thread ------------------------------------------------------------------ */
 
 const struct weir_plugin_desc *weir__host_desc(const struct weir__host *h);
+/* Is it in a callback of the plugin's? Nobody is woken. */
+bool weir__host_busy(struct weir__host *h, struct weir__busy *ret);
 /* Why it failed, or what source was passed over and why. Valid after a call. */
 const char *weir__host_reason(const struct weir__host *h);
 /* Each source tried: "ok", or why not. Index as in the descriptor. */

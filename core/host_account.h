@@ -44,7 +44,44 @@ struct weir__end_account {
 	struct weir__route_stats stats;
 };
 
+/* What a host's thread may be in: id, name in messages, what it runs. */
+#define WEIR__CALLBACKS(X)                                                     \
+	X(NONE,         "",             "nothing of the plugin's")             \
+	X(INIT,         "init",         "init()")                              \
+	X(START,        "start",        "start()")                             \
+	X(STOP,         "stop",         "stop()")                              \
+	X(FINI,         "fini",         "fini()")                              \
+	X(COLLECT,      "collect",      "collect(), before a scrape")          \
+	X(DELIVER,      "deliver",      "deliver() of an output")              \
+	X(FLUSH,        "flush",        "flush() of an output")                \
+	X(PROBE,        "probe",        "a source's probe()")                  \
+	X(PREPARE,      "prepare",      "a source's prepare()")                \
+	X(SOURCE_START, "source-start", "a source's start()")                  \
+	X(SOURCE_STOP,  "source-stop",  "a source's stop()")                   \
+	X(RECORD,       "record",       "a drain of the rings with its record()") \
+	X(TICK,         "tick",         "a source's tick()")                   \
+	X(TIMER,        "timer",        "a timer of the plugin's")             \
+	X(FD,           "fd",           "a descriptor that it watches")        \
+	X(WORK_DONE,    "work-done",    "the end of work in the pool")         \
+	X(QUERY,        "query",        "the answer to a query")               \
+	X(ANSWER,       "answer",       "the answer to a question of its own")
+
+enum weir__callback {
+#define X(id, name, doc) WEIR__IN_##id,
+	WEIR__CALLBACKS(X)
+#undef X
+	WEIR__CALLBACK_COUNT
+};
+const char *weir__callback_name(uint32_t callback); /* async-signal-safe */
+
+/* What the host's thread is doing, for others to see. */
+struct weir__doing {
+	_Atomic uint32_t callback; /* enum weir__callback: this one, or the last */
+	_Atomic uint64_t busy_ns;  /* uv_hrtime() at its beginning; 0: in none */
+};
+
 struct weir__account {
+	struct weir__doing doing;
 	struct weir__kind_account kinds[WEIR_MAX_KINDS];
 	struct weir_kind_counts kernel_closed[WEIR_MAX_KINDS]; /* of BPF objects gone */
 	uint64_t missed_closed[WEIR_MAX_KINDS], missed[WEIR_MAX_KINDS];

@@ -125,7 +125,7 @@ static void on_timer(uv_timer_t *uv)
 {
 	struct weir_timer *t = uv->data;
 	struct weir__host *h = t->host;
-	uint64_t entered = host_enter();
+	uint64_t entered = host_enter(h, WEIR__IN_TIMER);
 
 	t->cb(&h->plugin, t->arg); /* may stop the timer */
 	weir__host_left(h, entered);
@@ -170,7 +170,7 @@ static void on_fd(uv_poll_t *uv, int status, int events)
 {
 	struct weir_fd *w = uv->data;
 	struct weir__host *h = w->host;
-	uint64_t entered = host_enter();
+	uint64_t entered = host_enter(h, WEIR__IN_FD);
 
 	/* An error is a readable condition: the plugin's read will tell. */
 	w->cb(&h->plugin, w->fd, status < 0 ? WEIR_READABLE
@@ -250,10 +250,14 @@ static void do_work(uv_work_t *uv)
 static void work_done(uv_work_t *uv, int status)
 {
 	struct work *w = uv->data;
+	uint64_t entered;
 
 	(void)status;
-	if (w->done && w->host->plugin.state)
+	if (w->done && w->host->plugin.state) {
+		entered = host_enter(w->host, WEIR__IN_WORK_DONE);
 		w->done(&w->host->plugin, w->arg);
+		weir__host_left(w->host, entered);
+	}
 	weir__free(w);
 }
 
@@ -352,13 +356,14 @@ void weir__host_query(struct weir__host *h, const struct weir_query *q, const vo
                       struct weir__answer *ret)
 {
 	struct weir_out out = { 0 };
-	uint64_t entered = host_enter();
+	uint64_t entered;
 
 	if (!h->started) {
 		ret->err = -ESHUTDOWN;
 		return;
 	}
 	h->fail_text[0] = 0;
+	entered = host_enter(h, WEIR__IN_QUERY);
 	ret->err = q->answer(&h->plugin, args, &out);
 	weir__host_left(h, entered);
 	if (!ret->err && out.err)
@@ -427,8 +432,12 @@ void weir__host_run_answers(struct weir__host *h)
 	struct ask_ticket *t;
 
 	while ((t = take_answered(h))) {
-		if (h->started)
+		if (h->started) {
+			uint64_t entered = host_enter(h, WEIR__IN_ANSWER);
+
 			t->cb(&h->plugin, t->err, t->text ? t->text : "", t->len, t->arg);
+			weir__host_left(h, entered);
+		}
 		weir__free(t->text);
 		weir__free(t);
 	}

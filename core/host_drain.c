@@ -145,7 +145,7 @@ static void start_polling(struct weir__host *h)
 static void on_timer(uv_poll_t *poll, int status, int events)
 {
 	struct weir__host *h = poll->data;
-	uint64_t entered = host_enter(), n;
+	uint64_t entered = host_enter(h, WEIR__IN_RECORD), n;
 	ssize_t got = read(h->drain.timer_fd, &n, sizeof n);
 
 	(void)status, (void)events, (void)got;
@@ -163,7 +163,7 @@ static void on_timer(uv_poll_t *poll, int status, int events)
 static void on_wake(uv_poll_t *poll, int status, int events)
 {
 	struct weir__host *h = poll->data;
-	uint64_t now = uv_hrtime(), since = now - h->drain.last_wake_ns;
+	uint64_t now = host_enter(h, WEIR__IN_RECORD), since = now - h->drain.last_wake_ns;
 	struct epoll_event woken[16]; /* which rings does not matter: all are drained */
 
 	(void)status, (void)events;
@@ -241,7 +241,10 @@ void weir__drain_stop(struct weir__host *h)
 
 void weir__drain_now(struct weir__host *h)
 {
+	uint64_t entered = host_enter(h, WEIR__IN_RECORD);
+
 	drain_once(h, false);
+	weir__host_left(h, entered);
 }
 
 /* Take what is left, once the programs are detached. A program may still be under
@@ -252,8 +255,11 @@ void weir__drain_all(struct weir__host *h)
 	uint32_t topics = (1u << h->topic_count) - 1;
 
 	for (int i = 0; i < LAST_LOOKS; i++) {
+		uint64_t entered = host_enter(h, WEIR__IN_RECORD);
+
 		while (drain_once(h, i >= LAST_LOOKS / 2) > 0)
 			;
+		weir__host_left(h, entered);
 		weir__emit_account(h, topics, &account);
 		if (weir__emit_seen(h, topics) == account.seen)
 			return;

@@ -3,6 +3,7 @@
 #ifndef WEIR_CORE_HOST_PRIV_H
 #define WEIR_CORE_HOST_PRIV_H
 
+#include "fatal.h"
 #include "host.h"
 
 #include <stdatomic.h>
@@ -67,6 +68,8 @@ struct weir__host {
 	pthread_mutex_t lock;          /* calls, inbox, tickets' answers */
 	struct call *calls, **calls_tail;
 	bool exiting;
+	_Atomic int tid;               /* of the thread, 0 before it runs */
+	struct weir__fatal_who who;
 	_Atomic bool lost;                   /* the daemon has given it up: nothing more is sent */
 	uv_loop_t *main_loop;
 	uv_async_t main_async;         /* on the main loop */
@@ -130,10 +133,16 @@ static inline struct weir__host *host_of(struct weir_plugin *p)
 	return h;
 }
 
-/* Bracket a plugin's callback: time it. */
-static inline uint64_t host_enter(void)
+/* Bracket a plugin's callback: time it, and let others see that it is under way and
+ * since when. Relaxed stores: who looks, looks a second later. Brackets do not nest. */
+static inline uint64_t host_enter(struct weir__host *h, enum weir__callback callback)
 {
-	return uv_hrtime();
+	struct weir__doing *d = &h->account->doing;
+	uint64_t now = uv_hrtime();
+
+	atomic_store_explicit(&d->callback, callback, memory_order_relaxed);
+	atomic_store_explicit(&d->busy_ns, now, memory_order_relaxed);
+	return now;
 }
 void weir__host_left(struct weir__host *h, uint64_t entered);
 void weir__host_wake(struct weir__host *h);

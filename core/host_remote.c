@@ -376,6 +376,11 @@ static void kill_it(struct weir__remote *r, const char *why)
 		syscall(SYS_pidfd_send_signal, r->pidfd, SIGKILL, NULL, 0);
 }
 
+void weir__remote_kill(struct weir__remote *r, const char *why)
+{
+	kill_it(r, why);
+}
+
 static void on_answer(struct weir__remote *r, const struct weir__link_head *head, const char *body,
                       const int *fds)
 {

@@ -31,6 +31,8 @@ void weir__remote_answer(struct weir__remote *r, uint64_t ticket, int err, const
 uint64_t weir__remote_cpu_ns(struct weir__remote *r);
 pid_t weir__remote_pid(const struct weir__remote *r);
 /* Ends the process if it lives, waits for nothing; the host is freed when it has gone. */
+/* Why is what its death will be said to have come from. */
+void weir__remote_kill(struct weir__remote *r, const char *why);
 void weir__remote_free(struct weir__remote *r);
 
 /* Where processes get a group of their own; NULL: they do not. */

@@ -17,7 +17,7 @@ static const struct weir_source *source_row(struct weir__host *h, int i)
 static void on_tick(uv_timer_t *timer)
 {
 	struct weir__host *h = timer->data;
-	uint64_t entered = host_enter();
+	uint64_t entered = host_enter(h, WEIR__IN_TICK);
 	int rc;
 
 	h->fail_text[0] = 0;
@@ -54,13 +54,39 @@ static int say(struct weir__host *h, int i, int rc, const char *step, const char
 	return rc;
 }
 
+/* One of the source's own steps; 0 if it has none. */
+static int run_step(struct weir__host *h, enum weir__callback step, int (*fn)(struct weir_plugin *))
+{
+	uint64_t entered;
+	int rc;
+
+	h->fail_text[0] = 0;
+	if (!fn)
+		return 0;
+	entered = host_enter(h, step);
+	rc = fn(&h->plugin);
+	weir__host_left(h, entered);
+	return rc < 0 ? rc : 0;
+}
+
+static void run_stop(struct weir__host *h, const struct weir_source *s)
+{
+	uint64_t entered;
+
+	if (!s->stop)
+		return;
+	entered = host_enter(h, WEIR__IN_SOURCE_STOP);
+	s->stop(&h->plugin);
+	weir__host_left(h, entered);
+}
+
 static int load_object(struct weir__host *h, int i, const struct weir_source *s)
 {
 	int rc = weir__bpf_new(s, h->settings->common.ring_bytes, &h->bpf);
 
 	h->fail_text[0] = 0;
-	if (!rc && s->prepare)
-		rc = s->prepare(&h->plugin);
+	if (!rc)
+		rc = run_step(h, WEIR__IN_PREPARE, s->prepare);
 	if (rc)
 		return say(h, i, rc, "prepare", h->fail_text);
 	rc = weir__bpf_load(h->bpf);
@@ -77,24 +103,21 @@ static int try_source(struct weir__host *h, int i)
 
 	h->source = i;
 	h->approx = false;
-	h->fail_text[0] = 0;
-	if (s->probe && (rc = s->probe(&h->plugin)) < 0)
+	if ((rc = run_step(h, WEIR__IN_PROBE, s->probe)) < 0)
 		return say(h, i, rc, "", h->fail_text);
 	if (s->object) {
 		rc = load_object(h, i, s);
 		if (rc)
 			return rc;
-	} else if (s->prepare && (rc = s->prepare(&h->plugin)) < 0) {
+	} else if ((rc = run_step(h, WEIR__IN_PREPARE, s->prepare)) < 0) {
 		return say(h, i, rc, "prepare", h->fail_text);
 	}
-	h->fail_text[0] = 0;
-	if (s->start && (rc = s->start(&h->plugin)) < 0)
+	if ((rc = run_step(h, WEIR__IN_SOURCE_START, s->start)) < 0)
 		return say(h, i, rc, "start", h->fail_text);
 	if (h->bpf) {
 		rc = weir__drain_start(h);
 		if (rc) {
-			if (s->stop)
-				s->stop(&h->plugin);
+			run_stop(h, s);
 			return say(h, i, rc, "drain", "");
 		}
 		weir__bpf_enable(h->bpf, true);
@@ -163,8 +186,7 @@ void weir__source_stop(struct weir__host *h)
 		weir__drain_stop(h);
 		weir__drain_all(h);
 	}
-	if (s->stop)
-		s->stop(&h->plugin);
+	run_stop(h, s);
 	weir__emit_update_missed(h);
 	weir__emit_flush(h);
 	weir__emit_account(h, topics, &account);

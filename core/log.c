@@ -376,6 +376,16 @@ void weir__log_flush(void)
 	sweep(now_ns(), 0);
 }
 
+int weir__log_fd(void)
+{
+	return atomic_load(&log_fd);
+}
+
+int weir__log_format(void)
+{
+	return atomic_load(&log_format);
+}
+
 uint64_t weir__log_suppressed(void)
 {
 	return atomic_load(&log_suppressed);

@@ -26,6 +26,9 @@ weir__log(int level, const char *plugin, const char *fmt, ...);
 void weir__vlog(int level, const char *plugin, const char *fmt, va_list ap);
 /* Lines go there instead of to a descriptor; for the process of a plugin. Set once. */
 void weir__log_divert(void (*sink)(int level, const char *plugin, const char *message));
+/* Where lines go and how they look, for the fatal handler. Async-signal-safe. */
+int weir__log_fd(void);
+int weir__log_format(void);
 /* Say now what the rate limit has left out so far: at the end of the run. */
 void weir__log_flush(void);
 /* Lines suppressed by the rate limit (or that could not be written) since start. */

@@ -19,7 +19,12 @@
  *      "fallback":?"procfs-fallback",   who has its topics now
  *      "fallback_for":?["io"],          whose topics it has now
  *      "reason":?"why it is not running, or runs below its best",
- *      "breaker":?"closed",
+ *      "breaker":?{"state":"closed",    closed | open | half-open
+ *                  "failures":0,        within the window that ends now
+ *                  "opened":0,          times
+ *                  "cause":?"crash", "detail":?"...",      of the last failure
+ *                  "retry_s":?1.5,      until it is tried again
+ *                  "lost":?1},          threads of it that were given up and are not back
  *      "since_s":11.9, "restarts":0,
  *      "for_s":?290,                    left of `enable --for`, `disable --for`
  *      "events_per_s":120.0,

@@ -58,6 +58,7 @@ struct weir__route {
 
 	pthread_mutex_t lock;
 	bool open;
+	bool shut;                         /* the output's breaker: count and take nothing */
 	bool sending;                      /* tx_aio is busy */
 	_Atomic unsigned handing;          /* threads on their way into nng_send_aio */
 	size_t sent_bytes;                 /* with nng or the output, not acknowledged */
@@ -451,7 +452,7 @@ static void begin(struct weir__route *r)
 {
 	pthread_mutex_lock(&r->lock);
 	r->open = true;
-	r->held = false;
+	r->shut = r->held = false;
 	r->ack_count = 0;
 	pthread_mutex_unlock(&r->lock);
 	nng_recv_aio(r->ends == ENDS_TX ? r->tx : r->rx, r->rx_aio);
@@ -570,6 +571,12 @@ void weir__route_send(struct weir__route *r, struct weir__batch *b)
 	pthread_mutex_lock(&r->lock);
 	r->stats->offered += count;
 	r->seq++;
+	if (r->shut) {
+		r->stats->breaker_open += count;
+		pthread_mutex_unlock(&r->lock);
+		weir__free(f);
+		return;
+	}
 	if (r->policy == WEIR__DROP_OLDEST)
 		drop_oldest(r, bytes);
 	if (!r->open) { /* its output has gone: nothing will take this */
@@ -617,7 +624,7 @@ bool weir__route_blocked(struct weir__route *r)
 		return false;
 	pthread_mutex_lock(&r->lock);
 	/* Leave room for two full batches: what one drain may make. */
-	blocked = r->frames && r->stats->queued_bytes + 2 * WEIR__BATCH_BYTES > r->limit;
+	blocked = !r->shut && r->frames && r->stats->queued_bytes + 2 * WEIR__BATCH_BYTES > r->limit;
 	pthread_mutex_unlock(&r->lock);
 	return blocked;
 }
@@ -654,6 +661,13 @@ void weir__route_lose(struct weir__frame *f)
 	}
 	pthread_mutex_unlock(&r->lock);
 	frame_free(f);
+}
+
+void weir__route_shut(struct weir__route *r)
+{
+	pthread_mutex_lock(&r->lock);
+	r->shut = true;
+	pthread_mutex_unlock(&r->lock);
 }
 
 void weir__route_halt(struct weir__route *r)

@@ -15,6 +15,7 @@
  * If either end is in a process of its own, a route object exists at both ends and
  * the batch's bytes travel; acknowledgements come back on the same pair, and the
  * frames stay with the sender until then, under the same limit and policy.
+ * A shut route has an output that failed: it takes nothing, and counts.
  *
  * Invariant, under the lock:  offered = delivered + rejected + queue_full +
  * breaker_open + crashed + records in `frames`.
@@ -97,6 +98,9 @@ void weir__route_lose(struct weir__frame *f);
 /* The output's thread does not come back: what it has is booked as crashed, but not
  * freed, since it may still look at it. Closes. Main thread. */
 void weir__route_abandon(struct weir__route *r);
+/* Its output has failed and will be tried again: what is sent from now on is booked as
+ * breaker_open and holds nobody back; what is queued stays. Until the next open. */
+void weir__route_shut(struct weir__route *r);
 /* No callback of nng's runs after this. Main thread, waits; idempotent. */
 void weir__route_halt(struct weir__route *r);
 /* The collector has ended: what the output has not got yet is booked as crashed,

@@ -61,8 +61,14 @@
 	  "Times the plugin was started")                                                                              \
 	V(PLUGIN_RESTARTS, COUNTER, "weir_plugin_restarts_total", "", "plugin",                                        \
 	  "Times the plugin was started again after a failure or on request")                                          \
-	V(PLUGIN_FAILURES, COUNTER, "weir_plugin_failures_total", "", "plugin stage",                                  \
-	  "Callbacks of the plugin that returned an error, by stage of its life")                                      \
+	V(PLUGIN_FAILURES, COUNTER, "weir_plugin_failures_total", "", "plugin cause",                                  \
+	  "Failures of the plugin that its breaker has counted, by cause")                                             \
+	V(BREAKER_STATE, GAUGE, "weir_breaker_state", "", "plugin state",                                              \
+	  "1 for the state the plugin's breaker is in, 0 for the others")                                              \
+	V(BREAKER_TRANSITIONS, COUNTER, "weir_breaker_transitions_total", "", "plugin to cause",                       \
+	  "Times the plugin's breaker moved to a state, by cause of its last failure")                                 \
+	V(LOST_THREADS, GAUGE, "weir_plugin_lost_threads", "", "plugin",                                               \
+	  "Threads of the plugin that were given up in a callback and have not come back")                             \
 	V(PLUGIN_RUNNING, GAUGE, "weir_plugin_running_seconds", "seconds", "plugin",                                   \
 	  "Time since the plugin's last start; absent while it does not run")                                          \
 	V(SOURCE_INFO, GAUGE, "weir_source_info", "", "plugin source quality",                                         \

@@ -5,6 +5,7 @@
  */
 #include "setup.h"
 #include "host_remote.h"
+#include "kernel_guard.h"
 #include "mem.h"
 
 #include <errno.h>
@@ -224,6 +225,15 @@ static void check_names(struct weir__setup *s, struct weir__diags *diags)
 	}
 }
 
+/* What a type cannot tell. */
+static void check_values(struct weir__config *c, struct weir__diags *diags)
+{
+	char err[400];
+
+	if (weir__guard_check(&weir__config_daemon(c)->kernel_guard, err, sizeof err))
+		weir__config_key_error(c, "kernel_guard", diags, err);
+}
+
 /* Everything above the daemon's own options. Takes what is in *o. */
 static int fill(struct weir__setup *s, const struct weir__setup_running *running,
                 struct weir__overrides *o, struct weir__diags *diags)
@@ -248,6 +258,7 @@ static int fill(struct weir__setup *s, const struct weir__setup_running *running
 	if (rc == -ENOMEM)
 		return rc;
 	check_names(s, diags);
+	check_values(s->config, diags);
 	weir__config_finish(s->config, diags);
 	return diags->errors ? -EINVAL : diags->oom ? -ENOMEM : 0;
 }

@@ -35,16 +35,12 @@ static void note_failed(struct weir__host *h, void *arg)
 	if (p && p->state == WEIR__RUNNING) {
 		snprintf(p->reason, sizeof p->reason, "%s", n->reason);
 		p->start_rc = n->err;
-		p->failures++;
 		if (p->transient) {
 			p->enabled = false;
-		} else {
-			weir__log(WEIR_WARN, p->name, "%s; stopping it", p->reason);
-			p->restart = true;
 			weir__sup_reconcile(n->s);
-			p->restart = false; /* after its stop it waits for the retry */
+		} else {
+			weir__sup_failure(p, WEIR__CAUSE_CALLBACK, n->err);
 		}
-		weir__sup_reconcile(n->s);
 	}
 	weir__free(n);
 }
@@ -87,6 +83,7 @@ int weir__sup_new(uv_loop_t *loop, struct weir__config *cfg, struct weir__superv
 	s->stop_timer.data = s->sample_timer.data = s;
 	uv_timer_start(&s->sample_timer, on_sample, SAMPLE_MS, SAMPLE_MS);
 	weir__sup_ask_setup(s);
+	weir__sup_watch_setup(s);
 	*ret = s;
 	return 0;
 }
@@ -105,6 +102,7 @@ int weir__sup_add(struct weir__supervisor *s, struct weir__settings *settings,
 	p->enabled = settings->common.enabled;
 	p->source = p->last_source = -1;
 	snprintf(p->reason, sizeof p->reason, "%s", refused ? refused : "");
+	weir__sup_breaker_setup(p);
 	uv_timer_init(s->loop, &p->timer);
 	p->timer.data = p;
 	*s->plugins_tail = p;
@@ -171,7 +169,8 @@ void weir__sup_free(struct weir__supervisor *s)
 		free_plugin(p);
 	}
 	weir__sup_ask_close(s);
-	s->handles = 3;
+	s->handles = 4;
+	uv_close((uv_handle_t *)&s->watch_timer, free_supervisor);
 	uv_close((uv_handle_t *)&s->ask_async, free_supervisor);
 	uv_close((uv_handle_t *)&s->sample_timer, free_supervisor);
 	uv_close((uv_handle_t *)&s->stop_timer, free_supervisor);

@@ -51,7 +51,10 @@ static void bury_process(struct sup_plugin *p)
 		weir__sup_far_fold(r);
 		if (!r->far_from)
 			weir__route_end(r->route);
-		weir__sup_stop_sending(r);
+		if (r->attached && !r->far_from && p->enabled && !p->sup->stopping)
+			weir__sup_far_over(r, NULL); /* it will be shut, and count */
+		else
+			weir__sup_stop_sending(r);
 	}
 }
 
@@ -137,6 +140,8 @@ void weir__sup_died(void *arg, struct weir__host *h, const char *why)
 	if (!asked_to_go) {
 		snprintf(p->reason, sizeof p->reason, "%s", why);
 		p->start_rc = -EPIPE;
+		p->cause = p->failing ? p->cause : WEIR__CAUSE_CRASH;
+		p->failing = true;
 	}
 	weir__sup_crashed(p);
 }

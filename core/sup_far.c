@@ -297,6 +297,14 @@ static void attach(struct opening *o)
 		o->rq.attach.route = r->route;
 	}
 	r->open = !rc;
+	if (r->attached) { /* it was shut: its collector has it already */
+		r->shut &= !r->open;
+		if (rc)
+			give_up(o, "the collector's end", rc);
+		else
+			weir__free(o);
+		return;
+	}
 	if (!rc)
 		rc = weir__host_request(r->from->host, &o->rq);
 	r->attached = !rc;

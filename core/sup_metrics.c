@@ -26,8 +26,6 @@ static void set_states(struct sup_plugin *p, struct weir__metrics_set *self)
 		SET(PLUGIN_STATE, (int)p->state == i, p->name, weir__state_name((enum weir__state)i));
 	SET(PLUGIN_STARTS, p->starts, p->name);
 	SET(PLUGIN_RESTARTS, p->restarts, p->name);
-	SET(PLUGIN_FAILURES, p->failures, p->name, p->starts ? "start" : "load");
-	SET(PLUGIN_FAILURES, p->snap.failures, p->name, "run");
 	SET(QUERIES, p->queries_ok, p->name, "ok");
 	SET(QUERIES, p->queries_failed, p->name, "error");
 	SET(PLUGIN_CPU, (double)(p->cpu_before_ns + (p->host ? weir__host_cpu_ns(p->host) : 0)) / 1e9, p->name);
@@ -36,6 +34,25 @@ static void set_states(struct sup_plugin *p, struct weir__metrics_set *self)
 	SET(PLUGIN_INFO, 1, p->name, p->desc->version, kind_word(p->desc->kind));
 	if (p->desc->kind == WEIR_COLLECTOR)
 		SET(SOURCE_CHANGES, p->source_changes, p->name);
+}
+
+/* A cause that has never been is left out of the transitions: 18 series a plugin. */
+static void set_breaker(struct sup_plugin *p, struct weir__metrics_set *self)
+{
+	const struct weir__breaker *b = &p->breaker;
+
+	for (int c = 0; c < WEIR__CAUSE_COUNT; c++)
+		SET(PLUGIN_FAILURES, b->failures[c], p->name, weir__cause_name((enum weir__cause)c));
+	for (int s = 0; s < WEIR__CIRCUIT_COUNT; s++) {
+		const char *state = weir__circuit_name((enum weir__circuit)s);
+
+		SET(BREAKER_STATE, (int)b->state == s, p->name, state);
+		for (int c = 0; c < WEIR__CAUSE_COUNT; c++)
+			if (b->failures[c])
+				SET(BREAKER_TRANSITIONS, b->moves[s][c], p->name, state,
+				    weir__cause_name((enum weir__cause)c));
+	}
+	SET(LOST_THREADS, p->lost, p->name);
 }
 
 static void set_programs(struct sup_plugin *p, struct weir__metrics_set *self)
@@ -172,6 +189,7 @@ void weir__sup_update_metrics(struct weir__supervisor *s, struct weir__metrics_s
 		if (p->transient || p->gone)
 			continue;
 		set_states(p, self);
+		set_breaker(p, self);
 		set_running(p, self);
 		absent_stopped(p, self);
 		set_fallback(p, self);

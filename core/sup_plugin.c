@@ -23,6 +23,7 @@
 
 static void begin_stop(struct sup_plugin *p);
 
+
 struct sup_plugin *weir__sup_find(struct weir__supervisor *s, const char *name)
 {
 	for (struct sup_plugin *p = s->plugins; p; p = p->next)
@@ -72,8 +73,7 @@ static bool topic_served(struct weir__supervisor *s, const char *topic)
 {
 	for (struct sup_plugin *p = s->plugins; p; p = p->next)
 		if (!weir__sup_is_fallback(p) && weir__sup_provides(p, topic) &&
-		    (p->state == WEIR__RUNNING || p->state == WEIR__STARTING ||
-		     (p->state == WEIR__STOPPING && p->restart)))
+		    (p->state == WEIR__RUNNING || weir__sup_back_soon(p)))
 			return true;
 	return false;
 }
@@ -151,8 +151,14 @@ void weir__sup_settle(struct sup_plugin *p)
 {
 	char text[700];
 
-	if (p->state == WEIR__STARTING || p->state == WEIR__STOPPING)
+	if (p->state == WEIR__STARTING || p->state == WEIR__STOPPING || p->phase)
 		return;
+	if (p->lost && p->enabled && p->state != WEIR__RUNNING) {
+		snprintf(text, sizeof text, "%s: a thread of it does not come back (%.500s); it can start "
+		         "again when it does, or when weir is restarted", p->name, p->reason);
+		answer_waiters(p, -EBUSY, text);
+		return;
+	}
 	if (p->state == WEIR__FAILED || p->state == WEIR__REFUSED) {
 		snprintf(text, sizeof text, "%s: %s", p->name, p->reason);
 		answer_waiters(p, p->start_rc ? p->start_rc : -EIO, text);
@@ -165,23 +171,6 @@ void weir__sup_settle(struct sup_plugin *p)
 }
 
 /* ---- start ---------------------------------------------------------------------------- */
-
-static void on_retry(uv_timer_t *timer)
-{
-	struct sup_plugin *p = timer->data;
-
-	if (p->state == WEIR__FAILED && p->enabled) {
-		p->restart = true;
-		weir__sup_reconcile(p->sup);
-	}
-}
-
-static uint64_t probe_ms(struct weir__supervisor *s)
-{
-	uint64_t ns = s->config ? weir__config_daemon(s->config)->probe_interval_ns : 30000000000u;
-
-	return ns / 1000000 ? ns / 1000000 : 1;
-}
 
 static void free_host(struct sup_plugin *p)
 {
@@ -205,20 +194,6 @@ static void copy_reasons(struct sup_plugin *p)
 		         weir__host_source_reason(p->host, i));
 	snprintf(p->reason, sizeof p->reason, "%s", weir__host_reason(p->host));
 	weir__privilege_explain(p->desc->needs, p->reason, sizeof p->reason);
-}
-
-static void fail(struct sup_plugin *p, int rc)
-{
-	char why[700];
-
-	p->failures++;
-	p->start_rc = rc;
-	if (!p->reason[0])
-		snprintf(p->reason, sizeof p->reason, "%s", strerror(-rc));
-	snprintf(why, sizeof why, "%s; next try in %llu s", p->reason,
-	         (unsigned long long)(probe_ms(p->sup) / 1000));
-	weir__state_move(&p->state, WEIR__FAILED, p->name, why);
-	uv_timer_start(&p->timer, on_retry, probe_ms(p->sup), 0);
 }
 
 /* While nobody starts, the kernel's parsed BTF and libbpf's heap are not needed. */
@@ -272,7 +247,7 @@ static void start_done(struct weir__host *h, struct weir__request *rq)
 	copy_reasons(p);
 	if (p->start_rc) {
 		free_host(p);
-		fail(p, p->start_rc);
+		weir__sup_failure(p, WEIR__CAUSE_START, p->start_rc);
 	} else {
 		const struct weir_source *src = p->source < 0 ? NULL
 			: weir_table_row(&p->desc->sources, (uint32_t)p->source);
@@ -284,6 +259,7 @@ static void start_done(struct weir__host *h, struct weir__request *rq)
 		snprintf(why, sizeof why, "%s%s%s%s", src ? "source " : "", src ? src->name : "",
 		         p->reason[0] ? "; passed over " : "", p->reason);
 		weir__state_move(&p->state, WEIR__RUNNING, p->name, why);
+		weir__sup_started(p);
 		weir__sup_open_routes(p);
 		if (p->wanted != p->start_wanted) /* it changed while the host started */
 			set_wanted(p, p->wanted);
@@ -297,13 +273,17 @@ static void begin_start(struct sup_plugin *p)
 	int rc;
 
 	uv_timer_stop(&p->timer);
-	p->restart = false;
+	p->restart = p->failing = false;
 	p->reason[0] = 0;
 	p->start_rc = 0;
 	p->start_wanted = p->wanted;
 	p->snapped = false;
 	memset(p->samples, 0, sizeof p->samples);
+	memset(p->source_reasons, 0, sizeof p->source_reasons);
 	weir__state_move(&p->state, WEIR__STARTING, p->name, "");
+	if (weir__sup_crashed_before(p))
+		return;
+	weir__breaker_try(&p->breaker);
 	if (p->starts++)
 		p->restarts++;
 	p->metrics = weir__metrics_set_new(p->name, &p->desc->metrics);
@@ -316,7 +296,7 @@ static void begin_start(struct sup_plugin *p)
 			free_host(p);
 		weir__metrics_set_free(p->metrics);
 		p->metrics = NULL;
-		fail(p, rc);
+		weir__sup_failure(p, WEIR__CAUSE_START, rc);
 	}
 }
 
@@ -331,8 +311,8 @@ static void after_stop(struct sup_plugin *p)
 	if (p->transient) {
 		p->gone = true;
 		next = WEIR__DISABLED;
-	} else if (p->start_rc < 0 && p->enabled && !p->restart) {
-		fail(p, p->start_rc); /* failed while running */
+	} else if (p->failing && p->enabled && !p->restart) {
+		weir__sup_failure(p, p->cause, p->start_rc);
 		weir__sup_reconcile(p->sup);
 		return;
 	} else if (p->restart && should_run(p)) {
@@ -366,12 +346,9 @@ void weir__sup_crashed(struct sup_plugin *p)
 {
 	switch (p->state) {
 	case WEIR__STARTING:
-		fail(p, p->start_rc);
-		break;
 	case WEIR__RUNNING:
-		weir__state_move(&p->state, WEIR__STOPPING, p->name, p->reason);
-		after_stop(p);
-		return;
+		weir__sup_failure(p, p->cause, p->start_rc);
+		break;
 	case WEIR__STOPPING:
 		after_stop(p);
 		return;
@@ -433,6 +410,8 @@ static void begin_stop(struct sup_plugin *p)
 	p->phase = STOP_DETACH;
 	p->drain_until_ns = uv_hrtime() + timeout;
 	if (p->desc->kind != WEIR_COLLECTOR) {
+		if (p->failing)
+			weir__sup_shut_routes(p);
 		weir__sup_detach_output(p, detached_from_all);
 		return;
 	}
@@ -441,6 +420,23 @@ static void begin_stop(struct sup_plugin *p)
 }
 
 /* ---- reconcile -------------------------------------------------------------------------------- */
+
+/* All of its routes are let go of, or there was no memory to ask for it. */
+static void let_go(struct sup_plugin *p)
+{
+	p->phase = STOP_NONE;
+	if (p->state == WEIR__FAILED && !p->enabled)
+		weir__state_move(&p->state, WEIR__DISABLED, p->name, "");
+	weir__sup_reconcile(p->sup);
+}
+
+/* A failed output that shall not be tried again: its collectors, who have counted what
+ * it does not take, let go of its routes first. */
+static void disable_failed(struct sup_plugin *p)
+{
+	p->phase = STOP_DETACH;
+	weir__sup_detach_output(p, let_go);
+}
 
 static void reconcile_one(struct sup_plugin *p)
 {
@@ -454,21 +450,23 @@ static void reconcile_one(struct sup_plugin *p)
 			break;
 		if (!p->desc)
 			weir__state_move(&p->state, WEIR__REFUSED, p->name, p->reason);
-		else if (run)
+		else if (run && !p->lost)
 			begin_start(p);
-		else if (weir__sup_is_fallback(p) && !p->sup->stopping)
+		else if (!run && weir__sup_is_fallback(p) && !p->sup->stopping)
 			weir__state_move(&p->state, WEIR__STANDBY, p->name, "");
 		break;
 	case WEIR__STANDBY:
-		if (run)
+		if (run && !p->lost)
 			begin_start(p);
 		else if (!p->enabled)
 			weir__state_move(&p->state, WEIR__DISABLED, p->name, "");
 		break;
 	case WEIR__FAILED:
+		if (p->phase)
+			break;
 		if (!p->enabled)
-			weir__state_move(&p->state, WEIR__DISABLED, p->name, "");
-		else if (run && p->restart)
+			disable_failed(p);
+		else if (run && p->restart && !p->lost)
 			begin_start(p);
 		else if (!run && weir__sup_is_fallback(p) && !p->sup->stopping)
 			weir__state_move(&p->state, WEIR__STANDBY, p->name, "");
@@ -478,7 +476,7 @@ static void reconcile_one(struct sup_plugin *p)
 			weir__state_move(&p->state, WEIR__DISABLED, p->name, "");
 		break;
 	case WEIR__RUNNING:
-		if (!run || p->restart)
+		if (!run || p->restart || p->failing)
 			begin_stop(p);
 		break;
 	case WEIR__STARTING:
@@ -567,6 +565,8 @@ void weir__sup_change(struct weir__supervisor *s, enum weir__sup_verb verb, cons
 	w->arg = arg;
 	w->next = p->waiters;
 	p->waiters = w;
+	if (enabled)
+		weir__sup_forgive(p);
 	if (verb == WEIR__RESTART || (enabled && p->state == WEIR__FAILED))
 		p->restart = true;
 	p->enabled = enabled;
@@ -576,6 +576,7 @@ void weir__sup_change(struct weir__supervisor *s, enum weir__sup_verb verb, cons
 void weir__sup_start(struct weir__supervisor *s)
 {
 	s->started = true;
+	weir__sup_recall_crashes(s);
 	weir__sup_reconcile(s);
 }
 

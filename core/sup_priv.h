@@ -3,6 +3,7 @@
 #ifndef WEIR_CORE_SUP_PRIV_H
 #define WEIR_CORE_SUP_PRIV_H
 
+#include "breaker.h"
 #include "host_request.h"
 #include "supervisor.h"
 
@@ -26,6 +27,7 @@ struct sup_route {
 	struct weir__route *route;
 	uint32_t topics;
 	bool open, attached;
+	bool shut;                  /* attached to an output that failed: nothing goes, all counts */
 	/* Of a collector in a process, which has an end of its own: what its ends that are
 	 * over have counted, and the output's end when this one's began, and when the
 	 * collector was last asked. An end that is not here either adds up in rx_closed. */
@@ -62,10 +64,16 @@ struct sup_plugin {
 	char reason[512];
 	struct weir__host *host;
 	struct weir__metrics_set *metrics;
-	uint64_t since_ns, starts, restarts, failures, source_changes;
+	uint64_t since_ns, starts, restarts, source_changes;
 	int source, last_source;
 	char source_reasons[8][WEIR__ERROR_TEXT];
 	int start_rc;
+	struct weir__breaker breaker;
+	bool failing;              /* it failed while running: after its stop it has `failed` */
+	enum weir__cause cause;    /* of that */
+	unsigned crashes;          /* daemons in a row that ended in its code */
+	uint64_t delivered, refused; /* an output's, at the last look */
+	unsigned refusing;         /* looks in a row at which it had refused everything */
 	unsigned lost;             /* hosts given up whose threads have not come back */
 
 	uv_timer_t timer;          /* retry, or the drain's poll */
@@ -104,7 +112,7 @@ struct weir__supervisor {
 	bool started, stopping;
 	bool forgot_unbalanced;    /* a route that is gone did not balance */
 	unsigned held;             /* see weir__sup_hold */
-	uv_timer_t sample_timer, stop_timer;
+	uv_timer_t sample_timer, stop_timer, watch_timer;
 	void (*stopped)(void *, bool);
 	void *stopped_arg;
 	bool outputs_stopping;
@@ -134,7 +142,32 @@ void weir__sup_adopt(struct sup_plugin *p);
 void weir__sup_host_gone(struct sup_plugin *p);
 void weir__sup_free_settings(struct sup_plugin *p);
 
+/* sup_breaker.c */
+/* A plugin has failed, p->reason (may be "") says how. If it still runs it is stopped
+ * first. Its breaker says when it is tried again. The caller reconciles, except when
+ * the plugin runs. */
+void weir__sup_failure(struct sup_plugin *p, enum weir__cause cause, int rc);
+/* It has started: once it has held for its probation, that is a success. */
+void weir__sup_started(struct sup_plugin *p);
+void weir__sup_success(struct sup_plugin *p);
+/* Is it down for less than a second or so, or about to come back at once? */
+bool weir__sup_back_soon(const struct sup_plugin *p);
+/* The process before this one ended in its code: it begins with an open breaker. */
+void weir__sup_recall_crashes(struct weir__supervisor *s);
+bool weir__sup_crashed_before(struct sup_plugin *p);
+void weir__sup_breaker_setup(struct sup_plugin *p);
+/* Its settings have changed: the new limits count from now on. */
+void weir__sup_breaker_configure(struct sup_plugin *p);
+/* A person wants it to run: whatever was, it is tried at once. */
+void weir__sup_forgive(struct sup_plugin *p);
+/* Look for callbacks that do not come back and outputs that refuse everything. Once a
+ * second, by a timer of its own. */
+void weir__sup_watch(struct weir__supervisor *s);
+void weir__sup_watch_setup(struct weir__supervisor *s);
+
 /* sup_routes.c */
+/* This output has failed: its routes stay with their collectors and count. */
+void weir__sup_shut_routes(struct sup_plugin *p);
 void weir__sup_open_routes(struct sup_plugin *p);
 /* Tell every collector to stop sending to this output; `then` when all have. */
 void weir__sup_detach_output(struct sup_plugin *p, void (*then)(struct sup_plugin *));

@@ -138,11 +138,17 @@ static int attach(struct sup_route *r)
 	return rc;
 }
 
+/* In a process, or would be. */
+static bool is_far(const struct sup_plugin *p)
+{
+	return p->host ? weir__host_pid(p->host) : p->settings->library != NULL;
+}
+
 /* The route between the two, made if need be. One whose ends were elsewhere before is
  * another one, since its account is another; the old one stays for its account's sake. */
 static struct sup_route *route_between(struct sup_plugin *from, struct sup_plugin *to)
 {
-	bool far_from = weir__host_pid(from->host), far_to = weir__host_pid(to->host);
+	bool far_from = is_far(from), far_to = is_far(to);
 	struct sup_route *r;
 
 	for (r = from->sup->routes; r; r = r->next)
@@ -166,9 +172,9 @@ static void open_route(struct sup_plugin *from, struct sup_plugin *to)
 	if (!to->desc->deliver || !topics || !wants_collector(to, from->name))
 		return;
 	for (r = from->sup->routes; r; r = r->next) {
-		n += r->from == from && (r->open || r->opening);
 		if (r->from == from && r->to == to && (r->open || r->opening))
 			return;
+		n += r->from == from && r->to != to && (r->open || r->opening || r->attached);
 	}
 	if (n >= WEIR__MAX_ROUTES) {
 		weir__log(WEIR_ERROR, from->name, "no route to %s: a collector has %d at most",
@@ -176,9 +182,13 @@ static void open_route(struct sup_plugin *from, struct sup_plugin *to)
 		return;
 	}
 	r = route_between(from, to);
+	for (struct sup_route *other = from->sup->routes; other; other = other->next)
+		if (other != r && other->from == from && other->to == to && other->shut)
+			weir__sup_stop_sending(other); /* the output has moved */
 	if (r && (r->far_from || r->far_to)) {
 		r->topics = topics;
-		clear_live(r);
+		if (!r->attached)
+			clear_live(r);
 		weir__sup_far_open(r);
 		return;
 	}
@@ -188,7 +198,11 @@ static void open_route(struct sup_plugin *from, struct sup_plugin *to)
 		return;
 	}
 	r->topics = topics;
-	r->open = r->attached = true;
+	r->open = true;
+	r->shut = false;
+	if (r->attached) /* it was shut */
+		return;
+	r->attached = true;
 	clear_live(r);
 	if (!attach(r))
 		return;
@@ -197,9 +211,47 @@ static void open_route(struct sup_plugin *from, struct sup_plugin *to)
 	r->open = r->attached = false;
 }
 
+/* A route to an output that has failed: it carries nothing, but is in the ledger. The
+ * end of a collector in a process is out of reach: there the route ends, as otherwise. */
+static void shut_route(struct sup_plugin *from, struct sup_plugin *to)
+{
+	uint32_t topics = common_topics(from, to);
+	struct sup_route *r;
+	size_t n = 0;
+
+	if (!to->desc->deliver || !topics || !wants_collector(to, from->name) || is_far(from))
+		return;
+	for (r = from->sup->routes; r; r = r->next)
+		n += r->from == from && r->to != to && r->attached;
+	r = n < WEIR__MAX_ROUTES ? route_between(from, to) : NULL;
+	if (!r)
+		return;
+	weir__route_shut(r->route);
+	r->shut = true;
+	if (r->attached)
+		return;
+	r->topics = topics;
+	r->attached = true;
+	clear_live(r);
+	if (attach(r))
+		r->attached = r->shut = false; /* no memory: it is not counted, and said to be closed */
+}
+
+void weir__sup_shut_routes(struct sup_plugin *p)
+{
+	if (p->desc->kind != WEIR_OUTPUT || p->transient)
+		return;
+	for (struct sup_plugin *q = p->sup->plugins; q; q = q->next)
+		if (q->state == WEIR__RUNNING && q->desc->kind == WEIR_COLLECTOR)
+			shut_route(q, p);
+}
+
 void weir__sup_open_routes(struct sup_plugin *p)
 {
 	for (struct sup_plugin *q = p->sup->plugins; q; q = q->next) {
+		if (p->desc->kind == WEIR_COLLECTOR && q->state == WEIR__FAILED && q->enabled &&
+		    q->desc->kind == WEIR_OUTPUT && !q->transient)
+			shut_route(p, q);
 		if (q->state != WEIR__RUNNING || q == p || q->gone)
 			continue;
 		if (p->desc->kind == WEIR_COLLECTOR && q->desc->kind == WEIR_OUTPUT)
@@ -223,7 +275,7 @@ struct one_detach {
 static void let_go(struct sup_route *r, const struct weir__detached *d)
 {
 	weir__ledger_add(&r->closed, &d->ledger);
-	r->attached = false;
+	r->attached = r->shut = false;
 	clear_live(r);
 }
 
@@ -325,6 +377,8 @@ void weir__sup_detach_output(struct sup_plugin *p, void (*then)(struct sup_plugi
 
 		if (r->to != p || !r->attached || r->from->state != WEIR__RUNNING)
 			continue;
+		if (r->shut && p->failing)
+			continue; /* it goes on, and counts */
 		d = weir__zalloc(sizeof *d);
 		if (!d)
 			continue; /* stays attached: its queue fills, and that is counted */

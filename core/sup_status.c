@@ -219,6 +219,25 @@ static const char *kind_name(const struct weir_plugin_desc *d)
 	return d && d->kind <= WEIR_OUTPUT ? names[d->kind] : "unknown";
 }
 
+static json_t *json_breaker(const struct sup_plugin *p, uint64_t now)
+{
+	const struct weir__breaker *b = &p->breaker;
+	json_t *o = json_object();
+
+	put_text(o, "state", weir__circuit_name(b->state));
+	put(o, "failures", integer(weir__breaker_recent(b, now)));
+	put(o, "opened", integer(b->opened));
+	if (b->failed) { /* since the start of the daemon, also if it is closed again */
+		put_text(o, "cause", weir__cause_name(b->cause));
+		put_text(o, "detail", b->detail);
+	}
+	if (p->state == WEIR__FAILED && p->enabled && b->retry_ns)
+		put(o, "retry_s", json_real(b->retry_ns > now ? (double)(b->retry_ns - now) / 1e9 : 0));
+	if (p->lost)
+		put(o, "lost", integer(p->lost));
+	return o;
+}
+
 static json_t *json_plugin(struct sup_plugin *p)
 {
 	const struct weir_source *src;
@@ -240,6 +259,7 @@ static json_t *json_plugin(struct sup_plugin *p)
 		put(o, "for_s", json_real((double)(p->for_until_ns - now) / 1e9));
 	if (!p->desc)
 		return o;
+	put(o, "breaker", json_breaker(p, now));
 	put(o, "topics", words(p->desc->topics, ~0u));
 	if (weir__sup_is_fallback(p) && p->state == WEIR__RUNNING)
 		put(o, "fallback_for", words(p->desc->topics, p->wanted));
@@ -343,7 +363,8 @@ size_t weir__sup_unready(struct weir__supervisor *s, char *names, size_t size)
 	if (size)
 		names[0] = 0;
 	for (struct sup_plugin *p = s->plugins; p; p = p->next) {
-		starting += p->state == WEIR__STARTING || !s->started;
+		/* A start that follows a failure is no reason to call all of it unready. */
+		starting += (p->state == WEIR__STARTING && !p->breaker.failed) || !s->started;
 		running += p->state == WEIR__RUNNING || p->state == WEIR__STOPPING;
 		failed += p->state == WEIR__FAILED || p->state == WEIR__REFUSED;
 	}

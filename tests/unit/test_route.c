@@ -301,13 +301,55 @@ static void no_memory(void **state)
 	weir__route_free(r);
 }
 
+/* Shut, it counts what is sent and holds nobody back; what was queued is delivered all
+ * the same, and the next open ends it. */
+static void shut(void **state)
+{
+	struct sink s;
+	struct weir__route *r = route(1 << 16, WEIR__BLOCK, &s);
+	struct weir__route_stats st;
+	struct weir__frame *f;
+
+	(void)state;
+	while (!weir__route_blocked(r))
+		send_batch(r, 3);
+	weir__route_stats(r, &st);
+	weir__route_shut(r);
+	assert_false(weir__route_blocked(r));
+	send_batch(r, 5);
+	weir__route_ack(next_frame(&s), 0);
+	weir__route_halt(r);
+	weir__route_close(r);
+	send_batch(r, 7);
+	weir__route_stats(r, &st);
+	assert_int_equal(st.breaker_open, 12);
+	assert_int_equal(st.delivered, 3);
+	assert_balanced(r);
+	pthread_mutex_lock(&s.lock);
+	f = s.head;
+	s.head = NULL;
+	s.tail = &s.head;
+	pthread_mutex_unlock(&s.lock);
+	for (struct weir__frame *next; f; f = next) {
+		next = f->wait_next;
+		weir__route_ack(f, 0);
+	}
+	assert_int_equal(weir__route_open(r, receive, &s), 0);
+	send_batch(r, 1);
+	weir__route_ack(next_frame(&s), 0);
+	weir__route_stats(r, &st);
+	assert_int_equal(st.breaker_open, 12);
+	assert_balanced(r);
+	weir__route_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(in_order), cmocka_unit_test(drop_newest),
 		cmocka_unit_test(drop_oldest), cmocka_unit_test(rejected),
 		cmocka_unit_test(close_in_flight), cmocka_unit_test(close_keeps_received),
-		 cmocka_unit_test(shared),
+		cmocka_unit_test(shared), cmocka_unit_test(shut),
 		cmocka_unit_test(no_memory),
 	};
 
