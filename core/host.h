@@ -137,6 +137,10 @@ void weir__host_collect(struct weir__host *h);
 /* Frames left undelivered at an output that stops are acknowledged as rejected. */
 void weir__host_set_wanted(struct weir__host *h, uint32_t topics);
 
+/* What the resource manager wants of it (budget.h). host_tune.c. */
+struct weir__tune;
+void weir__host_tune(struct weir__host *h, const struct weir__tune *t);
+
 /* A built-in plugin's own word that it is over (tail). Host thread. */
 void weir__host_failed(struct weir_plugin *p, int err);
 
@@ -152,6 +156,9 @@ void weir__host_query(struct weir__host *h, const struct weir_query *q, const vo
 /* ---- any thread ------------------------------------------------------------------ */
 
 const struct weir_plugin_desc *weir__host_desc(const struct weir__host *h);
+/* A reader for its kernel side, the caller's; NULL if it has none. Main thread, between
+ * the end of a start and the begin of a stop. */
+struct weir__meter *weir__host_meter(struct weir__host *h);
 /* Why it failed, or what source was passed over and why. Valid after a call. */
 const char *weir__host_reason(const struct weir__host *h);
 /* Each source tried: "ok", or why not. Index as in the descriptor. */

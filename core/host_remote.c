@@ -139,7 +139,10 @@ static int send_start(struct weir__remote *r, uint32_t id, const struct weir__re
 	json_t *j = weir__settings_encode(r->h->settings);
 
 	if (j)
-		json_object_set_new(j, "wanted", json_integer(rq->start.wanted));
+		json_object_update_new(j, json_pack("{s:I, s:I, s:I, s:I, s:b}",
+		    "wanted", (json_int_t)rq->start.wanted, "weight", (json_int_t)rq->start.tune.weight,
+		    "kinds_off", (json_int_t)rq->start.tune.kinds_off,
+		    "detach_below", (json_int_t)rq->start.tune.detach_below, "widen", rq->start.tune.widen));
 	return send_json(r->link, WEIR__WIRE_REQUEST + WEIR__HOST_START, id, j, &r->shared_fd, 1);
 }
 
@@ -166,6 +169,8 @@ static int send_request(struct weir__remote *r, uint32_t id, const struct weir__
 		return send_bytes(r->link, type, id, &collect, sizeof collect);
 	case WEIR__HOST_WANTED:
 		return send_bytes(r->link, type, id, &rq->wanted.wanted, sizeof rq->wanted.wanted);
+	case WEIR__HOST_TUNE:
+		return send_bytes(r->link, type, id, &rq->tune, sizeof rq->tune);
 	case WEIR__HOST_QUERY:
 		return send_json(r->link, type, id, query_json(rq), NULL, 0);
 	default: /* STOP, FINI */
@@ -266,6 +271,8 @@ static bool took_start(struct weir__remote *r, struct weir__request *rq, const c
 	}
 	if (fd_count)
 		map_cpus(r, s.cpus, fds[0]);
+	if (fd_count > 1 && s.cpus == weir__possible_cpus() && !h->far_meter)
+		weir__meter_open(fds[0], fds[1], s.cpus, &h->far_meter); /* else: not metered */
 	h->started = !rq->rc;
 	return true;
 }
@@ -432,6 +439,8 @@ static void free_remote(uv_handle_t *handle)
 	if (r->shared_fd >= 0)
 		close(r->shared_fd);
 	munmap(r->shared, sizeof *r->shared);
+	weir__meter_close(h->far_meter);
+	h->far_meter = NULL;
 	if (h->far_cpus)
 		munmap((void *)(uintptr_t)h->far_cpus, r->cpus_len);
 	weir__hostgroup_free(r->group);

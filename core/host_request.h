@@ -7,6 +7,7 @@
 #ifndef WEIR_CORE_HOST_REQUEST_H
 #define WEIR_CORE_HOST_REQUEST_H
 
+#include "budget.h"
 #include "host.h"
 
 /* id, what the host does */
@@ -20,6 +21,7 @@
 	X(CLOSE,    "this end of a route is over: for processes")                  \
 	X(SNAPSHOT, "say what is to be said of it")                                \
 	X(WANTED,   "a stand-in serves these topics")                              \
+	X(TUNE,     "sample, widen, leave out, detach: as the budget wants it")     \
 	X(QUERY,    "answer a declared query")
 
 enum weir__request_type {
@@ -35,8 +37,9 @@ struct weir__request {
 	void *arg;                       /* the asker's */
 	int rc;                          /* out: 0 or -errno; -EPIPE: the host has died */
 	union {
-		struct { uint32_t wanted; } start;
+		struct { uint32_t wanted; struct weir__tune tune; } start;
 		struct { uint32_t wanted; } wanted;
+		struct weir__tune tune;
 		struct {
 			size_t count;
 			struct weir__detached items[WEIR__MAX_ROUTES];

@@ -71,7 +71,8 @@ bool weir__sup_provides(const struct sup_plugin *p, const char *topic)
 static bool topic_served(struct weir__supervisor *s, const char *topic)
 {
 	for (struct sup_plugin *p = s->plugins; p; p = p->next)
-		if (!weir__sup_is_fallback(p) && weir__sup_provides(p, topic) &&
+		/* A probe of one that was suspended serves nobody yet. */
+		if (!weir__sup_is_fallback(p) && weir__sup_provides(p, topic) && !p->budget.probing &&
 		    (p->state == WEIR__RUNNING || p->state == WEIR__STARTING ||
 		     (p->state == WEIR__STOPPING && p->restart)))
 			return true;
@@ -191,6 +192,7 @@ static void free_host(struct sup_plugin *p)
 	p->host = NULL; /* ends of calls that come now are nobody's */
 	p->asked = p->queries = 0;
 	weir__host_free(h);
+	weir__sup_budget_ended(p);
 	weir__metrics_set_free(p->metrics);
 	p->metrics = NULL;
 	p->since_ns = 0;
@@ -244,6 +246,7 @@ static int request(struct sup_plugin *p, enum weir__request_type type,
 	rq->arg = p;
 	if (type == WEIR__HOST_START)
 		rq->start.wanted = p->start_wanted;
+		rq->start.tune = p->budget.start_tune;
 	rc = weir__host_request(p->host, rq);
 	if (rc)
 		weir__free(rq);
@@ -283,6 +286,7 @@ static void start_done(struct weir__host *h, struct weir__request *rq)
 		snprintf(why, sizeof why, "%s%s%s%s", src ? "source " : "", src ? src->name : "",
 		         p->reason[0] ? "; passed over " : "", p->reason);
 		weir__state_move(&p->state, WEIR__RUNNING, p->name, why);
+		weir__sup_budget_started(p);
 		weir__sup_open_routes(p);
 		if (p->wanted != p->start_wanted) /* it changed while the host started */
 			set_wanted(p, p->wanted);
@@ -326,6 +330,10 @@ static void after_stop(struct sup_plugin *p)
 	enum weir__state next = p->enabled ? WEIR__STANDBY : WEIR__DISABLED;
 
 	p->phase = STOP_NONE;
+	if (weir__sup_budget_stopped(p)) {
+		weir__sup_reconcile(p->sup);
+		return;
+	}
 	if (p->transient) {
 		p->gone = true;
 		next = WEIR__DISABLED;
@@ -460,6 +468,7 @@ static void reconcile_one(struct sup_plugin *p)
 			weir__state_move(&p->state, WEIR__DISABLED, p->name, "");
 		break;
 	case WEIR__FAILED:
+	case WEIR__SUSPENDED:
 		if (!p->enabled)
 			weir__state_move(&p->state, WEIR__DISABLED, p->name, "");
 		else if (run && p->restart)
@@ -472,7 +481,7 @@ static void reconcile_one(struct sup_plugin *p)
 			weir__state_move(&p->state, WEIR__DISABLED, p->name, "");
 		break;
 	case WEIR__RUNNING:
-		if (!run || p->restart)
+		if (!run || p->restart || p->budget.suspend)
 			begin_stop(p);
 		break;
 	case WEIR__STARTING:
@@ -577,7 +586,7 @@ void weir__sup_change(struct weir__supervisor *s, enum weir__sup_verb verb, cons
 		p->for_until_ns = uv_hrtime() + (uint64_t)(for_s * 1e9);
 		uv_timer_start(&p->for_timer, on_for_end, (uint64_t)(for_s * 1000), 0);
 	}
-	if (verb == WEIR__RESTART || (enabled && p->state == WEIR__FAILED))
+	if (verb == WEIR__RESTART || (enabled && (p->state == WEIR__FAILED || p->state == WEIR__SUSPENDED)))
 		p->restart = true;
 	p->enabled = enabled;
 	weir__sup_reconcile(s);
