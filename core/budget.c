@@ -21,6 +21,11 @@
 /* Of a program's cost that sampling saves, while nothing has been learned: a reserve and
  * a submit are half of a small program. */
 #define KERNEL_VARIABLE 0.5
+/* An event that is kept costs less than this, all told, a wake included: with few events
+ * nearly all of the cost is not theirs, and sampling would save nothing. */
+#define EVENT_MAX_NS 10000.0
+/* Fewer events a second are not worth leaving out kinds for. */
+#define FEW_EVENTS   100.0
 /* What was learned of another load says little of this one. */
 #define POINT_AGE_NS  120000000000ull
 /* What a detached program cost is forgotten by half in this time: the load may be over,
@@ -117,6 +122,7 @@ static double variable(const struct weir__budget *b)
 {
 	const struct weir__budget_use *u = &b->use;
 	double all = cost(b), here = u->weight ? 1.0 / u->weight : 1, found = -1, apart = 0;
+	double most = u->seen * here * EVENT_MAX_NS / 1e7;
 
 	if (!u->weight || u->seen < 1)
 		return 0;
@@ -133,7 +139,8 @@ static double variable(const struct weir__budget *b)
 	if (found < 0)
 		found = all - u->kernel_cpu * (u->weight > 1 ? 1 - KERNEL_VARIABLE / u->weight
 		                               : KERNEL_VARIABLE);
-	return found < 0 ? 0 : found > all ? all : found;
+	most = most < all ? most : all;
+	return found < 0 ? 0 : found > most ? most : found;
 }
 
 double weir__budget_predict(const struct weir__budget *b, uint32_t weight)
@@ -230,15 +237,14 @@ static void act(struct weir__budget *b, enum weir__budget_level level, bool reco
 	b->changed = true;
 }
 
-/* What the plugin may cost so that everything it is held to is at `aim`. */
-static double cpu_room(const struct weir__budget *b, const struct weir__budget_total *t, double aim)
+double weir__budget_room(const struct weir__budget *b, const struct weir__budget_total *t, double share)
 {
 	double room = 1e12;
 
 	if (b->limits[CPU] > 0)
-		room = aim * b->limits[CPU] + b->use.shared_cpu;
-	if (t->cpu_limit > 0 && aim * t->cpu_limit - (t->cpu - cost(b)) < room)
-		room = aim * t->cpu_limit - (t->cpu - cost(b));
+		room = share * b->limits[CPU] + b->use.shared_cpu;
+	if (t->cpu_limit > 0 && share * t->cpu_limit - (t->cpu - cost(b)) < room)
+		room = share * t->cpu_limit - (t->cpu - cost(b));
 	return room;
 }
 
@@ -250,7 +256,7 @@ static double wanted_weight(const struct weir__budget *b, const struct weir__bud
 	bool cpu = b->pressure[CPU] >= SAMPLE_FROM || (b->by_total && t->by == CPU);
 
 	if (cpu && v > 0) {
-		double room = cpu_room(b, t, AIM) - fixed;
+		double room = weir__budget_room(b, t, AIM) - fixed;
 		double most = limit > 0 ? w * v / (WORTH * limit) : w;
 
 		want = room > 0 ? w * v / room : most;
@@ -283,7 +289,8 @@ static bool drop_kinds(struct weir__budget *b)
 {
 	uint32_t lowest = ~0u, highest = 0, off = 0;
 
-	if (!may(b, WEIR__BUDGET_DROP_KINDS))
+	if (!may(b, WEIR__BUDGET_DROP_KINDS) ||
+	    (b->use.seen < FEW_EVENTS && b->use.used[WEIR__RESOURCE_EVENTS] < FEW_EVENTS))
 		return false;
 	for (uint32_t k = 0; k < b->kind_count; k++) {
 		if (b->tune.kinds_off & (1u << k))
@@ -304,7 +311,7 @@ static bool drop_kinds(struct weir__budget *b)
 /* Detach from the lowest priority up until it fits. False: it would not even then. */
 static bool detach_programs(struct weir__budget *b, const struct weir__budget_total *t)
 {
-	double room = cpu_room(b, t, SAMPLE_FROM), left = cost(b);
+	double room = weir__budget_room(b, t, SAMPLE_FROM), left = cost(b);
 	uint32_t below = 0;
 
 	if (!may(b, WEIR__BUDGET_DETACH) || b->by == WEIR__RESOURCE_MEMORY)
@@ -446,6 +453,14 @@ static void step_up(struct weir__budget *b, const struct weir__budget_total *t)
 
 /* ---- the tick --------------------------------------------------------------------- */
 
+/* In the host's own words: it acted on the rate it saw, not on a tick's. */
+static void say_at_once(struct weir__budget *b)
+{
+	snprintf(b->action.why, sizeof b->action.why,
+	         "%.0f events/s seen, %.6g/s may pass on (%s); weights keep counts unbiased; "
+	         "it recovers below 60 %%", b->use.seen, b->limits[WEIR__RESOURCE_EVENTS], b->name);
+}
+
 static void say_why(struct weir__budget *b, const struct weir__budget_total *t)
 {
 	static const char *const next[] = {
@@ -454,23 +469,24 @@ static void say_why(struct weir__budget *b, const struct weir__budget_total *t)
 		[WEIR__BUDGET_SAMPLE] = "weights keep counts unbiased; it recovers below 60 %",
 		[WEIR__BUDGET_DROP_KINDS] = "they are back below 60 %; above 100 % programs are detached",
 		[WEIR__BUDGET_DETACH] = "if that is not enough, it is suspended",
-		[WEIR__BUDGET_SUSPEND] = "it is tried again shortly",
+		[WEIR__BUDGET_SUSPEND] = "nothing of it runs",
 	};
-	enum weir__resource r = b->by_total ? t->by : b->by;
-	double used = b->by_total ? (r == CPU ? t->cpu : t->memory) : b->use.used[r];
-	double limit = b->by_total ? (r == CPU ? t->cpu_limit : t->memory_limit) : b->limits[r];
+	bool all = b->by_total || b->limits[b->by] <= 0;
+	enum weir__resource r = all ? t->by : b->by;
+	double used = all ? (r == CPU ? t->cpu : t->memory) : b->use.used[r];
+	double limit = all ? (r == CPU ? t->cpu_limit : t->memory_limit) : b->limits[r];
 	size_t n = sizeof b->action.why;
 
 	if (b->use.downstream == b->max && b->max >= SAMPLE_FROM)
 		snprintf(b->action.why, n, "an output is at %.0f %% of its budget with its records; %s",
 		         b->max * 100, next[b->action.level]);
-	else if (b->by_total && t->stalled == t->pressure && t->stalled > 0)
+	else if (all && t->stalled == t->pressure && t->stalled > 0)
 		snprintf(b->action.why, n, "the machine or the cgroup is at %.0f %% of what it can bear; %s",
 		         t->stalled * 100, next[b->action.level]);
 	else
 		snprintf(b->action.why, n, "%s %.1f%s of %.6g%s (%s); %s", resources[r].name, used,
 		         r == CPU ? "%" : "", limit, r == CPU ? "%" : resources[r].unit,
-		         b->by_total ? "all of Weir" : b->name,
+		         all ? "all of Weir" : b->name,
 		         b->action.recover ? "recovering" : next[b->action.level]);
 }
 
@@ -484,8 +500,7 @@ static void take_over(struct weir__budget *b, uint64_t now_ns)
 		snprintf(b->action.what, sizeof b->action.what,
 		         "sampling 1 in %u in the kernel (was %u), at once", b->use.weight, b->tune.weight);
 		b->action.level = WEIR__BUDGET_SAMPLE;
-		b->by = WEIR__RESOURCE_EVENTS;
-		b->by_total = false;
+		say_at_once(b);
 	}
 	b->tune.weight = b->use.weight;
 }
@@ -508,8 +523,28 @@ static void tick_one(struct weir__budget *b, const struct weir__budget_total *t,
 		b->down_ns = now_ns;
 	if (b->changed && b->action.recover)
 		b->up_ns = now_ns;
-	if (*b->action.what)
+	if (b->changed)
 		say_why(b, t);
+}
+
+void weir__budget_shed_again(struct weir__budget *b, uint32_t below, double cpu, uint64_t now_ns)
+{
+	double known = 0;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < b->program_count; i++)
+		if ((b->optional & (1u << i)) && b->program_priority[i] < below &&
+		    b->program_priority[i] >= b->tune.detach_below) {
+			known += b->shed_cpu[i];
+			n++;
+		}
+	/* Together they cost it; each its share of what was known, or an equal one. */
+	for (uint32_t i = 0; i < b->program_count && n; i++)
+		if ((b->optional & (1u << i)) && b->program_priority[i] < below &&
+		    b->program_priority[i] >= b->tune.detach_below)
+			b->shed_cpu[i] = known > 0 ? b->shed_cpu[i] / known * cpu : cpu / n;
+	b->tune.detach_below = below;
+	b->down_ns = now_ns;
 }
 
 void weir__budget_tick(struct weir__budget *const *all, size_t count,

@@ -141,6 +141,11 @@ void weir__budget_reset(struct weir__budget *b, uint32_t weight);
 /* One tick over all that run. */
 void weir__budget_tick(struct weir__budget *const *all, size_t count,
                        struct weir__budget_total *total, uint64_t now_ns);
+/* A look soon after programs were attached again has shown that they cost too much
+ * (`cpu`, percent): back to `below`, and try again when that is half forgotten. */
+void weir__budget_shed_again(struct weir__budget *b, uint32_t below, double cpu, uint64_t now_ns);
+/* What the plugin may cost so that neither its limit nor the total's passes `share`. */
+double weir__budget_room(const struct weir__budget *b, const struct weir__budget_total *t, double share);
 /* The most it does to the plugin now. */
 enum weir__budget_level weir__budget_level(const struct weir__budget *b);
 /* Is everything far below its limits, and nothing to recover? */

@@ -126,6 +126,8 @@ void weir__sup_budget_started(struct sup_plugin *p)
 	p->budget.meter = weir__host_meter(p->host);
 	p->budget.events = 0;
 	memset(&p->budget.mark, 0, sizeof p->budget.mark);
+	p->budget.detach_below = b->tune.detach_below;
+	p->budget.trial = false;
 	weir__sup_budget_probe(p);
 }
 
@@ -342,7 +344,9 @@ void weir__sup_budget_send(struct sup_plugin *p)
 static void carry_out(struct sup_plugin *p, uint64_t now_ns)
 {
 	struct weir__budget *b = &p->budget.logic;
+	uint32_t below = p->budget.detach_below;
 
+	p->budget.detach_below = b->tune.detach_below;
 	if (!*b->action.what)
 		return;
 	snprintf(p->budget.what, sizeof p->budget.what, "%s", b->action.what);
@@ -360,6 +364,8 @@ static void carry_out(struct sup_plugin *p, uint64_t now_ns)
 	          b->action.what, b->action.why);
 	if (b->changed)
 		weir__sup_budget_send(p);
+	if (b->tune.detach_below < below)
+		weir__sup_budget_try(p, below);
 }
 
 /* Near the limit: what is free, here and in the hosts, goes back to the kernel. */

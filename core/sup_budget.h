@@ -27,6 +27,7 @@ struct sup_budget {
 	struct weir__budget logic;
 	struct weir__meter *meter;     /* NULL: nothing in the kernel */
 	struct sup_budget_mark mark;
+	uint32_t detach_below;         /* at the last tick */
 	double events;                 /* records/s, of the last two snapshots */
 	/* last action */
 	char what[160], why[240];
@@ -35,6 +36,9 @@ struct sup_budget {
 	/* suspension */
 	bool suspend;                  /* wanted; then what it is, until a probe */
 	bool probing;                  /* runs for a first look only */
+	bool trial;                    /* programs were attached again, for a first look */
+	uint32_t trial_below;          /* what was detached before */
+	struct sup_budget_mark look;   /* when the probe or trial began */
 	struct weir__tune start_tune;  /* what the next start begins with */
 	uint32_t suspensions;          /* in a row: the next cooldown */
 	uint64_t probe_ns;             /* began */

@@ -156,6 +156,7 @@ void weir__sup_abandon(struct sup_plugin *p);
 /* sup_budget.c, sup_suspend.c: between themselves; the rest is in sup_budget.h */
 void weir__sup_budget_send(struct sup_plugin *p); /* its tune, to the host */
 void weir__sup_budget_probe(struct sup_plugin *p); /* it has started: look soon */
+void weir__sup_budget_try(struct sup_plugin *p, uint32_t below); /* programs are back: look soon */
 void weir__sup_budget_settled(struct sup_plugin *p, uint64_t now_ns); /* after a tick */
 
 /* sup_query.c */

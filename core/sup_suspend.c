@@ -14,6 +14,7 @@
 #include "sup_priv.h"
 #include "log.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,6 +28,10 @@
 /* A look that finds so little lets sampling recover by this factor at once. */
 #define QUIET       0.3
 #define QUIET_STEPS 16
+/* Programs that were detached must leave room to come back to. */
+#define TRIAL_SHARE 0.8
+
+static void on_look(uv_timer_t *timer);
 
 static uint64_t cooldown_ms(const struct sup_plugin *p)
 {
@@ -46,9 +51,9 @@ void weir__sup_budget_suspend(struct sup_plugin *p)
 	b->suspend = true;
 	b->probing = false;
 	b->suspensions++;
-	snprintf(p->reason, sizeof p->reason, "over its budget: %s", b->logic.action.why);
-	weir__log(WEIR_WARN, p->name, "budget: %s: %s, in %llu s", b->logic.action.what,
-	          b->logic.action.why, (unsigned long long)(cooldown_ms(p) / 1000));
+	snprintf(p->reason, sizeof p->reason, "over its budget: %s", b->why);
+	weir__log(WEIR_WARN, p->name, "budget: %s: %s; next try in %llu s", b->what, b->why,
+	          (unsigned long long)(cooldown_ms(p) / 1000));
 	weir__sup_reconcile(p->sup);
 }
 
@@ -75,47 +80,76 @@ bool weir__sup_budget_stopped(struct sup_plugin *p)
 	return true;
 }
 
-/* What is left for it beside all others. */
-static double room_of(const struct sup_plugin *p)
-{
-	const struct weir__budget_total *t = &p->sup->budget.total;
-	double room = 1e12, own = p->budget.logic.limits[WEIR__RESOURCE_CPU];
+/* ---- looking ------------------------------------------------------------------------ */
 
-	if (own > 0)
-		room = own;
-	/* The last tick was without it. */
-	if (t->cpu_limit > 0 && t->cpu_limit - t->cpu < room)
-		room = t->cpu_limit - t->cpu;
-	return room;
-}
-
-static void look(struct sup_plugin *p, uint64_t now_ns)
+static void begin_look(struct sup_plugin *p)
 {
 	struct sup_budget *b = &p->budget;
-	const struct sup_budget_mark *was = &b->mark;
+
+	b->look.at_ns = uv_hrtime();
+	b->look.cpu_ns = weir__host_cpu_ns(p->host);
+	if (b->meter)
+		weir__meter_read(b->meter, &b->look.kernel);
+	uv_timer_start(&p->sup->budget.look, on_look, LOOK_MS, 0);
+}
+
+void weir__sup_budget_probe(struct sup_plugin *p)
+{
+	if (!p->budget.probing)
+		return;
+	begin_look(p);
+	p->budget.probe_ns = p->budget.look.at_ns;
+}
+
+void weir__sup_budget_try(struct sup_plugin *p, uint32_t below)
+{
+	p->budget.trial = true;
+	p->budget.trial_below = below;
+	begin_look(p);
+}
+
+/* Percent of a core since the look began. */
+static double used_since(const struct sup_plugin *p, uint64_t now_ns)
+{
+	const struct sup_budget *b = &p->budget;
+	const struct sup_budget_mark *was = &b->look;
 	struct weir__meter_sample k = { 0 };
-	double dt_ns = (double)(now_ns - was->at_ns), cpu, room = room_of(p);
 
 	if (b->meter)
 		weir__meter_read(b->meter, &k);
-	cpu = ((double)(weir__host_cpu_ns(p->host) - was->cpu_ns) + k.run_ns - was->kernel.run_ns +
-	       k.hook_ns - was->kernel.hook_ns) * 100 / dt_ns;
+	return ((double)(weir__host_cpu_ns(p->host) - was->cpu_ns) + k.run_ns - was->kernel.run_ns +
+	        k.hook_ns - was->kernel.hook_ns) * 100 / (double)(now_ns - was->at_ns);
+}
+
+__attribute__((format(printf, 3, 4))) static void say(struct sup_plugin *p, const char *what, const char *why, ...)
+{
+	struct sup_budget *b = &p->budget;
+	va_list ap;
+
+	snprintf(b->what, sizeof b->what, "%s", what);
+	va_start(ap, why);
+	vsnprintf(b->why, sizeof b->why, why, ap);
+	va_end(ap);
+	b->acted_ns = uv_hrtime();
+}
+
+static void look_at_probe(struct sup_plugin *p, uint64_t now_ns)
+{
+	struct sup_budget *b = &p->budget;
+	double cpu = used_since(p, now_ns), room = weir__budget_room(&b->logic, &p->sup->budget.total, 1);
+
 	b->probing = false;
 	if (cpu > room) {
-		struct weir__budget_action *a = &b->logic.action;
-
-		snprintf(a->what, sizeof a->what, "suspended again");
-		snprintf(a->why, sizeof a->why, "in %d ms it took %.1f%% of a core and has %.1f%%; "
-		         "it is tried again", LOOK_MS, cpu, room > 0 ? room : 0);
+		say(p, "suspended again", "a look of %d ms found cpu %.1f%% of %.1f%% that are left for it (%s)",
+		    LOOK_MS, cpu, room > 0 ? room : 0, p->name);
 		b->actions[WEIR__BUDGET_SUSPEND]++;
-		b->acted_ns = now_ns;
-		snprintf(b->what, sizeof b->what, "%s", a->what);
-		snprintf(b->why, sizeof b->why, "%s", a->why);
 		weir__sup_budget_suspend(p);
 		return;
 	}
-	weir__log(WEIR_INFO, p->name, "budget: it runs again: in %d ms it took %.1f%% of a core and has %.1f%%",
-	          LOOK_MS, cpu, room);
+	say(p, "it runs again", "a look of %d ms found cpu %.1f%% of %.1f%% that are left for it (%s); recovering",
+	    LOOK_MS, cpu, room, p->name);
+	weir__log(WEIR_INFO, p->name, "budget: %s: %s", b->what, b->why);
+	b->recoveries++;
 	if (cpu < QUIET * room && b->logic.tune.weight > 1) {
 		b->logic.tune.weight_seen = b->logic.tune.weight;
 		b->logic.tune.weight = (b->logic.tune.weight + QUIET_STEPS - 1) / QUIET_STEPS;
@@ -124,27 +158,36 @@ static void look(struct sup_plugin *p, uint64_t now_ns)
 	weir__sup_reconcile(p->sup); /* its topics are served: a stand-in may go */
 }
 
+static void look_at_trial(struct sup_plugin *p, uint64_t now_ns)
+{
+	struct sup_budget *b = &p->budget;
+	double cpu = used_since(p, now_ns), room = weir__budget_room(&b->logic, &p->sup->budget.total, TRIAL_SHARE);
+
+	b->trial = false;
+	if (cpu <= room)
+		return;
+	weir__budget_shed_again(&b->logic, b->trial_below, cpu, now_ns);
+	b->detach_below = b->trial_below;
+	b->actions[WEIR__BUDGET_DETACH]++;
+	say(p, "the programs are detached again", "a look of %d ms found cpu %.1f%% of %.1f%% that are left for it "
+	    "(%s); they are tried again later", LOOK_MS, cpu, room > 0 ? room : 0, p->name);
+	weir__log(WEIR_WARN, p->name, "budget: %s: %s", b->what, b->why);
+	weir__sup_budget_send(p);
+}
+
 static void on_look(uv_timer_t *timer)
 {
 	struct weir__supervisor *s = timer->data;
 	uint64_t now_ns = uv_hrtime();
 
-	for (struct sup_plugin *p = s->plugins; p; p = p->next)
-		if (p->budget.probing && p->state == WEIR__RUNNING && p->host)
-			look(p, now_ns);
-}
-
-void weir__sup_budget_probe(struct sup_plugin *p)
-{
-	struct sup_budget *b = &p->budget;
-
-	if (!b->probing)
-		return;
-	b->probe_ns = b->mark.at_ns = uv_hrtime();
-	b->mark.cpu_ns = weir__host_cpu_ns(p->host);
-	if (b->meter)
-		weir__meter_read(b->meter, &b->mark.kernel);
-	uv_timer_start(&p->sup->budget.look, on_look, LOOK_MS, 0);
+	for (struct sup_plugin *p = s->plugins; p; p = p->next) {
+		if (p->state != WEIR__RUNNING || !p->host || s->stopping)
+			continue;
+		if (p->budget.probing)
+			look_at_probe(p, now_ns);
+		else if (p->budget.trial)
+			look_at_trial(p, now_ns);
+	}
 }
 
 void weir__sup_budget_settled(struct sup_plugin *p, uint64_t now_ns)
