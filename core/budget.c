@@ -484,9 +484,8 @@ static void say_why(struct weir__budget *b, const struct weir__budget_total *t)
 		snprintf(b->action.why, n, "the machine or the cgroup is at %.0f %% of what it can bear; %s",
 		         t->stalled * 100, next[b->action.level]);
 	else
-		snprintf(b->action.why, n, "%s %.1f%s of %.6g%s (%s); %s", resources[r].name, used,
-		         r == CPU ? "%" : "", limit, r == CPU ? "%" : resources[r].unit,
-		         all ? "all of Weir" : b->name,
+		snprintf(b->action.why, n, r == CPU ? "%s %.1f of %.1f%s (%s); %s" : "%s %.0f of %.0f%s (%s); %s",
+		         resources[r].name, used, limit, resources[r].unit, all ? "all of Weir" : b->name,
 		         b->action.recover ? "recovering" : next[b->action.level]);
 }
 

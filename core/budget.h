@@ -46,10 +46,10 @@ enum weir__budget_level {
 const char *weir__budget_level_name(int level);
 
 #define WEIR__RESOURCES(X)                                                     \
-	X(CPU,    "cpu",    "% of a core")                                     \
-	X(MEMORY, "memory", "bytes")                                           \
+	X(CPU,    "cpu",    " % of a core")                                    \
+	X(MEMORY, "memory", " bytes")                                          \
 	X(EVENTS, "events", "/s")                                              \
-	X(QUEUE,  "queue",  "bytes")
+	X(QUEUE,  "queue",  " bytes")
 
 enum weir__resource {
 #define X(id, name, unit) WEIR__RESOURCE_##id,
