@@ -183,11 +183,11 @@ int weir__emit(struct weir__host *h, uint16_t kind, const void *payload, uint32_
 	if (t == NO_TOPIC || !(h->topics_routed & (1u << t)))
 		return 0;
 	if (h->tune.kinds_off & (1u << kind)) {
-		h->kinds[kind].filtered++;
+		h->account->kinds[kind].filtered++;
 		return 0;
 	}
 	if (!limit_take(h)) {
-		h->kinds[kind].rate_limited++;
+		h->account->kinds[kind].rate_limited++;
 		return 0; /* the plugin goes on: the loss is counted */
 	}
 	r = reserve(h, t, size);

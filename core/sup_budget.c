@@ -162,6 +162,24 @@ static uint64_t resident_bytes(int fd)
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* Of the process of a plugin that has one. */
+static uint64_t far_bytes(const struct sup_plugin *p)
+{
+	pid_t pid = weir__host_pid(p->host);
+	uint64_t bytes;
+	char path[64];
+	int fd;
+
+	if (!pid)
+		return 0;
+	snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	bytes = resident_bytes(fd);
+	if (fd >= 0)
+		close(fd);
+	return bytes;
+}
+
 static double queued_bytes(const struct sup_plugin *p)
 {
 	struct weir__route_stats st;
@@ -245,7 +263,7 @@ static void measure_plugin(struct sup_plugin *p, uint64_t now_ns, bool stats)
 	u->used[WEIR__RESOURCE_CPU] = (double)(now.cpu_ns - was->cpu_ns) * 100 / dt_ns + u->kernel_cpu;
 	u->used[WEIR__RESOURCE_EVENTS] = p->desc->kind == WEIR_COLLECTOR ? measure_events(p, &now) : 0;
 	u->used[WEIR__RESOURCE_QUEUE] = queued_bytes(p);
-	u->used[WEIR__RESOURCE_MEMORY] = (double)(p->snap.heap_bytes + p->snap.map_bytes) +
+	u->used[WEIR__RESOURCE_MEMORY] = (double)(p->snap.heap_bytes + p->snap.map_bytes + p->budget.far_bytes) +
 		u->used[WEIR__RESOURCE_QUEUE];
 	*was = now;
 }
@@ -300,19 +318,29 @@ static void measure_total(struct weir__supervisor *s, uint64_t now_ns)
 	t->process_cpu = t->at_ns ? (double)(cpu_ns - t->cpu_ns) * 100 / dt_ns : 0;
 	t->cpu_ns = cpu_ns;
 	t->at_ns = now_ns;
-	t->total.cpu = t->process_cpu;
 	t->total.memory = (double)resident_bytes(t->statm_fd);
-	for (struct sup_plugin *p = s->plugins; p; p = p->next)
-		if (counts(p)) {
-			t->total.cpu += p->budget.logic.use.kernel_cpu;
-			t->total.memory += (double)p->snap.map_bytes;
+	t->total.cpu = 0;
+	for (struct sup_plugin *p = s->plugins; p; p = p->next) {
+		const struct weir__budget_use *u = &p->budget.logic.use;
+
+		if (!counts(p))
+			continue;
+		if (weir__host_pid(p->host)) {
+			t->process_cpu += u->used[WEIR__RESOURCE_CPU] - u->kernel_cpu;
+			t->total.memory += (double)p->budget.far_bytes;
 		}
+		t->total.cpu += u->kernel_cpu;
+		t->total.memory += (double)p->snap.map_bytes;
+	}
+	t->total.cpu += t->process_cpu;
 	share_out(s, t->process_cpu);
 	push_upstream(s);
 	if (now_ns - t->psi_ns >= PSI_NS) {
 		t->psi_ns = now_ns;
 		weir__pressure_read(&t->reader, now_ns, &t->psi);
 		t->total.stalled = t->psi.stalled;
+		for (struct sup_plugin *p = s->plugins; p; p = p->next)
+			p->budget.far_bytes = counts(p) ? far_bytes(p) : 0;
 	}
 }
 
@@ -324,7 +352,7 @@ static void tuned(struct weir__host *h, struct weir__request *rq)
 	weir__free(rq);
 }
 
-static void send(struct sup_plugin *p, bool give_back)
+static void send_tune(struct sup_plugin *p, bool give_back)
 {
 	struct weir__request *rq = weir__zalloc(sizeof *rq);
 
@@ -338,7 +366,7 @@ static void send(struct sup_plugin *p, bool give_back)
 
 void weir__sup_budget_send(struct sup_plugin *p)
 {
-	send(p, false);
+	send_tune(p, false);
 }
 
 static void carry_out(struct sup_plugin *p, uint64_t now_ns)
@@ -382,7 +410,7 @@ static void trim(struct weir__supervisor *s, uint64_t now_ns)
 	t->trimmed_ns = now_ns;
 	for (struct sup_plugin *p = s->plugins; p; p = p->next)
 		if (counts(p))
-			send(p, true);
+			send_tune(p, true);
 	malloc_trim(0);
 }
 

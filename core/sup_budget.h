@@ -28,6 +28,7 @@ struct sup_budget {
 	struct weir__meter *meter;     /* NULL: nothing in the kernel */
 	struct sup_budget_mark mark;
 	uint32_t detach_below;         /* at the last tick */
+	uint64_t far_bytes;            /* resident, of its process */
 	double events;                 /* records/s, of the last two snapshots */
 	/* last action */
 	char what[160], why[240];
@@ -50,7 +51,7 @@ struct sup_budget_total {
 	struct weir__pressure psi;
 	struct weir__pressure_reader reader;
 	uint64_t at_ns, cpu_ns, psi_ns, trimmed_ns;
-	double process_cpu;            /* of it, without programs */
+	double process_cpu;            /* of the daemon and the plugins' processes, without programs */
 	int statm_fd;
 };
 

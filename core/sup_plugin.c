@@ -244,9 +244,10 @@ static int request(struct sup_plugin *p, enum weir__request_type type,
 	rq->type = type;
 	rq->done = done;
 	rq->arg = p;
-	if (type == WEIR__HOST_START)
+	if (type == WEIR__HOST_START) {
 		rq->start.wanted = p->start_wanted;
 		rq->start.tune = p->budget.start_tune;
+	}
 	rc = weir__host_request(p->host, rq);
 	if (rc)
 		weir__free(rq);
