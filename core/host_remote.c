@@ -525,7 +525,8 @@ static void on_death(uv_poll_t *poll, int status, int events)
 	uv_poll_stop(poll);
 	r->dead = true;
 	describe_death(r, &info);
-	weir__link_drain(r->link);
+	if (r->link) /* else the host let go of it before it had gone */
+		weir__link_drain(r->link);
 	r->settled_seen = kernel_seen(r->h);
 	uv_timer_start(&r->timer, on_settle, r->h->far_cpus ? SETTLE_MS : 0, 0);
 }

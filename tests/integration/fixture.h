@@ -29,6 +29,8 @@ void daemon_start(struct daemon *d, const char *yaml);
 void daemon_spawn(struct daemon *d, const char *yaml);
 /* The next daemons start without descriptors 0 to 2; then they have no log. */
 extern bool fixture_close_standard;
+/* The next daemons keep the default budgets; else a flood is not limited. */
+extern bool fixture_budgets;
 /* A file or directory becomes the user's that a daemon started now will be. */
 void give_to_daemon(const char *path);
 /* As another user, who gets the directory. */
