@@ -107,7 +107,8 @@ typeof(name(0)) name(unsigned long long *ctx)                                  \
 	_Pragma("GCC diagnostic ignored \"-Wint-conversion\"")                 \
 	typeof(name(0)) ret_ = call_##name(ctx);                               \
 	if (start_) {                                                          \
-		pc_->timed_ns += bpf_ktime_get_ns() - start_;                  \
+		start_ = bpf_ktime_get_ns() - start_;                          \
+		pc_->timed_ns += start_ < WEIR_METER_MAX_NS ? start_ : WEIR_METER_MAX_NS; \
 		pc_->timed_runs++;                                             \
 	}                                                                      \
 	return ret_;                                                           \

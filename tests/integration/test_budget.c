@@ -108,7 +108,7 @@ static void events(void **state)
 	int half, weight;
 
 	(void)state;
-	daemon_start(&d, HEAD "budget: { cpu: 0 }\nplugins:\n  flood: { isolation: thread, wait: true, budget: { events: 10000 } }\n  count: {}\n");
+	daemon_start(&d, HEAD "budget: { cpu: 0 }\nplugins:\n  flood: { isolation: thread, wait: true, budget: { events: 10000 } }\n  count: { isolation: thread }\n");
 	json_decref(query(&d, "flood", "go", "rate=60000"));
 	status = wait_for(&d, sampled, NULL, "sampling");
 	weight = (int)num(budget_of(status), "weight");
@@ -136,7 +136,7 @@ static void cpu(void **state)
 
 	(void)state;
 	daemon_start(&d, HEAD "budget: { cpu: 0 }\nplugins:\n  flood: { isolation: thread, wait: true, "
-	             "on_pressure: [widen, sample], budget: { cpu: 4, events: 0 } }\n  count: {}\n");
+	             "on_pressure: [widen, sample], budget: { cpu: 4, events: 0 } }\n  count: { isolation: thread }\n");
 	json_decref(query(&d, "flood", "go", "rate=200000"));
 	status = wait_for(&d, within, &limit, "the flood within the limit");
 	assert_string_equal(state_of(status), "running");
@@ -165,7 +165,7 @@ static void suspension(void **state)
 
 	(void)state;
 	daemon_start(&d, HEAD "budget: { cpu: 0 }\nplugins:\n"
-	             "  flood: { isolation: thread, wait: true, budget: { cpu: 2 } }\n  count: {}\n");
+	             "  flood: { isolation: thread, wait: true, budget: { cpu: 4 } }\n  count: { isolation: thread }\n");
 	json_decref(query(&d, "flood", "go", NULL));
 	status = wait_for(&d, suspended, NULL, "suspension");
 	assert_string_equal(json_string_value(json_object_get(budget_of(status), "level")), "suspend");
@@ -187,7 +187,7 @@ static void forbidden(void **state)
 
 	(void)state;
 	daemon_start(&d, HEAD "budget: { cpu: 1 }\nplugins:\n"
-	             "  flood: { isolation: thread, wait: true, on_pressure: [widen, sample] }\n  count: {}\n");
+	             "  flood: { isolation: thread, wait: true, on_pressure: [widen, sample] }\n  count: { isolation: thread }\n");
 	json_decref(query(&d, "flood", "go", NULL));
 	status = wait_for(&d, within, &any, "sampling");
 	json_decref(status);
