@@ -129,15 +129,15 @@ static void events(void **state)
 /* A flood is brought below the CPU limit, without losing the count. */
 static void cpu(void **state)
 {
-	double limit = 4, weight;
+	double limit = 8, weight;
 	struct daemon d;
 	json_t *status;
 	char *log;
 
 	(void)state;
 	daemon_start(&d, HEAD "budget: { cpu: 0 }\nplugins:\n  flood: { isolation: thread, wait: true, "
-	             "on_pressure: [widen, sample], budget: { cpu: 4, events: 0 } }\n  count: { isolation: thread }\n");
-	json_decref(query(&d, "flood", "go", "rate=200000"));
+	             "on_pressure: [widen, sample], budget: { cpu: 8, events: 0 } }\n  count: { isolation: thread }\n");
+	json_decref(query(&d, "flood", "go", "rate=300000"));
 	status = wait_for(&d, within, &limit, "the flood within the limit");
 	assert_string_equal(state_of(status), "running");
 	weight = (double)num(budget_of(status), "weight");
@@ -150,7 +150,7 @@ static void cpu(void **state)
 	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
 	log = daemon_log(&d);
 	assert_non_null(strstr(log, "plugin=flood msg=\"budget: "));
-	assert_non_null(strstr(log, "of 4.0 % of a core (flood)"));
+	assert_non_null(strstr(log, "of 8.0 % of a core (flood)"));
 	free(log);
 	daemon_clean(&d);
 }
