@@ -5,7 +5,9 @@
  * to make maps, memory. All leave a sentence in `error`.
  */
 #include "bpf_priv.h"
+#include "budget.h"
 #include "mem.h"
+#include "meter.h"
 #include "ring.h"
 
 #include <assert.h>
@@ -367,6 +369,32 @@ void weir__bpf_enable(struct weir__bpf *b, bool on)
 		__atomic_store_n(&b->knobs->enabled, on, __ATOMIC_RELEASE);
 }
 
+void weir__bpf_sample(struct weir__bpf *b, uint32_t weight)
+{
+	/* One store for both: a program reads both with one load. */
+	if (b->knobs)
+		__atomic_store_n((uint64_t *)(void *)&b->knobs->sample_threshold,
+		                 weir__budget_sampling(weight), __ATOMIC_RELAXED);
+}
+
+uint32_t weir__bpf_weight(const struct weir__bpf *b)
+{
+	return b->knobs ? __atomic_load_n(&b->knobs->weight, __ATOMIC_RELAXED) : 1;
+}
+
+void weir__bpf_kinds_off(struct weir__bpf *b, uint32_t kinds)
+{
+	if (b->knobs)
+		__atomic_store_n(&b->knobs->kinds_off, kinds, __ATOMIC_RELAXED);
+}
+
+int weir__bpf_meter(struct weir__bpf *b, struct weir__meter **ret)
+{
+	int cpu = weir__bpf_map_fd(b, WEIR_MAP_CPU), knobs = weir__bpf_map_fd(b, WEIR_MAP_KNOBS);
+
+	return cpu < 0 || knobs < 0 ? -ENOENT : weir__meter_open(cpu, knobs, b->cpus, ret);
+}
+
 /* ---- accounts ---------------------------------------------------------------- */
 
 #define READ(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
@@ -410,21 +438,19 @@ static uint64_t program_missed(const struct program_state *s)
 
 size_t weir__bpf_programs(struct weir__bpf *b, struct weir__bpf_program **ret)
 {
+	const struct weir__meter_cal *cal = b->account ? weir__meter_cal() : NULL;
+
 	for (size_t i = 0; i < b->program_count; i++) {
 		struct program_state *s = &b->programs[i];
-		uint64_t timed = 0, ns = 0;
+		struct weir_program_counts c = { 0 };
 
-		s->pub.runs = 0;
-		for (uint32_t cpu = 0; b->account && cpu < b->cpus; cpu++) {
-			const struct weir_program_counts *c = &b->account[cpu].program[i];
-
-			s->pub.runs += READ(c->runs);
-			timed += READ(c->timed_runs);
-			ns += READ(c->timed_ns);
-		}
+		if (b->account)
+			weir__meter_sum(b->account, b->cpus, i, &c);
+		s->pub.runs = c.runs;
 		s->pub.missed = program_missed(s);
-		s->pub.ns_per_run = timed ? (double)ns / (double)timed : 0;
-		s->pub.run_ns = (uint64_t)(s->pub.ns_per_run * (double)s->pub.runs);
+		s->pub.run_ns = cal ? (uint64_t)weir__meter_run_ns(cal, &c) : 0;
+		s->pub.hook_ns = c.timed_runs ? (uint64_t)(cal->hook_ns * (double)c.runs) : 0;
+		s->pub.ns_per_run = c.runs ? (double)s->pub.run_ns / (double)c.runs : 0;
 		b->rows[i] = s->pub;
 	}
 	*ret = b->rows;

@@ -30,9 +30,11 @@ struct weir__bpf_program {
 	char variant[64];           /* function in use, "" if none */
 	bool attached;
 	bool off;                   /* switched off by the plugin */
+	bool shed;                  /* detached under pressure, or kept so */
 	char error[WEIR__ERROR_TEXT]; /* why it is not attached */
 	uint64_t runs, missed;
-	uint64_t run_ns;            /* estimate: timed ns scaled to all runs */
+	uint64_t run_ns;            /* of all runs, by the meter (meter.h) */
+	uint64_t hook_ns;           /* beside it: what the hook costs outside the program */
 	double ns_per_run;
 };
 
@@ -53,6 +55,19 @@ const char *weir__bpf_error(const struct weir__bpf *b);
 void weir__bpf_enable(struct weir__bpf *b, bool on);
 /* Detach everything; records in the rings stay readable. Idempotent. */
 void weir__bpf_detach(struct weir__bpf *b);
+/* Under pressure, while loaded: keep one event in `weight` and give each record that
+ * weight, from one event to the next. */
+void weir__bpf_sample(struct weir__bpf *b, uint32_t weight);
+uint32_t weir__bpf_weight(const struct weir__bpf *b);
+/* Kinds left out at the source, bit per kind. */
+void weir__bpf_kinds_off(struct weir__bpf *b, uint32_t kinds);
+/* Optional programs of a priority below this are detached, the others attached as they
+ * were; before load: not attached. 0: all as they were. 0 or the first -errno of an
+ * attach. */
+int weir__bpf_shed(struct weir__bpf *b, uint32_t below);
+/* A mapping for a reader on another thread; see meter.h. 0 or -errno. */
+struct weir__meter;
+int weir__bpf_meter(struct weir__bpf *b, struct weir__meter **ret);
 /* One program, while loaded. */
 int weir__bpf_attach(struct weir__bpf *b, const char *program, bool on);
 int weir__bpf_iter(struct weir__bpf *b, const char *program);

@@ -7,6 +7,7 @@
 #include "bpf_priv.h"
 #include "kernel_guard.h"
 #include "mem.h"
+#include "meter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -192,6 +193,10 @@ int weir__bpf_attach_state(struct weir__bpf *b, struct program_state *s)
 	(void)b;
 	if (s->link)
 		return 0;
+	if (s->pub.shed) {
+		s->back = true; /* when the pressure is over */
+		return 0;
+	}
 	if (!strncmp(section, "iter", 4)) {
 		s->pub.attached = true; /* runs when it is read */
 		return 0;
@@ -278,6 +283,7 @@ int weir__bpf_load(struct weir__bpf *b)
 {
 	int rc = -EAGAIN;
 
+	weir__meter_cal(); /* now: later the process may have no right to it */
 	/* Each round uses up one variant at least; 4 are the most a row has. */
 	for (size_t round = 0; rc == -EAGAIN && round < 1 + 4 * WEIR_MAX_PROGRAMS; round++) {
 		weir__bpf_detach(b);
@@ -299,8 +305,37 @@ int weir__bpf_attach(struct weir__bpf *b, const char *program, bool on)
 		return -ENOENT;
 	if (on)
 		return weir__bpf_attach_state(b, s);
+	s->back = false;
 	weir__bpf_detach_state(s);
 	return 0;
+}
+
+int weir__bpf_shed(struct weir__bpf *b, uint32_t below)
+{
+	int err = 0;
+
+	b->shed_below = below;
+	for (size_t i = 0; i < b->program_count; i++) {
+		struct program_state *s = &b->programs[i];
+		const struct weir_program *row = s->pub.row;
+		bool shed = row->priority < below && !(row->flags & WEIR_PROGRAM_REQUIRED);
+		int rc;
+
+		if (shed == s->pub.shed)
+			continue;
+		s->pub.shed = shed;
+		if (!s->prog)
+			continue; /* not loaded yet: attach_all() leaves it out */
+		if (shed) {
+			s->back = s->link != NULL;
+			weir__bpf_detach_state(s);
+		} else if (s->back) {
+			s->back = false;
+			rc = weir__bpf_attach_state(b, s);
+			err = err ? err : rc;
+		}
+	}
+	return err;
 }
 
 int weir__bpf_iter(struct weir__bpf *b, const char *program)

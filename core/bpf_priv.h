@@ -35,6 +35,7 @@ struct program_state {
 	struct bpf_program *prog;
 	struct bpf_link *link;
 	int perf_fd;                  /* until the link has it, else -1 */
+	bool back;                    /* shed: attach it again when it is over */
 };
 
 struct weir__bpf {
@@ -52,6 +53,7 @@ struct weir__bpf {
 	size_t program_count;
 
 	uint32_t cpus;
+	uint32_t shed_below;            /* priority; 0: nothing is shed */
 	struct weir_knobs *knobs;       /* mapped */
 	const struct weir_cpu *account; /* mapped, cpus entries */
 	uint32_t ring_count, ring_size;

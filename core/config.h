@@ -40,6 +40,8 @@ struct weir__daemon_config {
 	uint64_t probe_interval_ns;     /* probe_interval: 30s, sources none of which works */
 	bool watch;                     /* watch: false, reload when the file changes */
 	struct weir_strings kernel_guard; /* kernel_guard: [] is the built-in list */
+	double budget_cpu;              /* budget.cpu: 25, percent of one core; 0 none */
+	uint64_t budget_memory;         /* budget.memory: 100MiB; 0 none */
 };
 extern const struct weir_table weir__daemon_options;
 
@@ -60,6 +62,14 @@ struct weir__common_config {
 	uint64_t ring_bytes;         /* ring: 512KiB, all rings together */
 	uint32_t latency;            /* latency_class: low balanced economy */
 	uint32_t fallback;           /* fallback: auto (only when needed) always */
+	/* budgets; 0: none of its own */
+	uint64_t priority;           /* priority: 0 is by its topics */
+	double budget_cpu;           /* budget.cpu: percent of one core */
+	uint64_t budget_memory;      /* budget.memory */
+	uint64_t budget_events;      /* budget.events: 25000 per second */
+	uint64_t budget_burst;       /* budget.burst: 0 is one second's worth */
+	uint64_t budget_queue;       /* budget.queue: bytes, all its queues */
+	struct weir_strings on_pressure; /* on_pressure: [] is every action */
 	/* outputs */
 	struct weir_strings topics;  /* topics: [] is the plugin's default */
 	struct weir_strings collectors; /* collectors: [] is every one */

@@ -75,6 +75,8 @@ static json_t *json_daemon(struct weir__daemon *d)
 	json_object_set_new(o, "rss_bytes", json_integer((json_int_t)info.resident_bytes));
 	json_object_set_new(o, "threads", json_integer((json_int_t)info.threads));
 	json_object_set_new(o, "fds", json_integer((json_int_t)info.open_fds));
+	json_object_set_new(o, "budget", weir__sup_budget_json_total(d->sup, "budget"));
+	json_object_set_new(o, "psi", weir__sup_budget_json_total(d->sup, "psi"));
 	return o;
 }
 

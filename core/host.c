@@ -423,6 +423,8 @@ static int start_thread(struct weir__host *h)
 	h->account = h->own_account = weir__zalloc(sizeof *h->account);
 	if (h->account)
 		rc = init_loop(h);
+	if (!rc)
+		weir__limit_setup(h);
 	if (rc) {
 		weir__free(h->own_account);
 		weir__free(h);

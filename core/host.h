@@ -143,6 +143,10 @@ void weir__host_collect(struct weir__host *h);
 void weir__host_set_latency(struct weir__host *h, uint32_t latency);
 void weir__host_set_wanted(struct weir__host *h, uint32_t topics);
 
+/* What the resource manager wants of it (budget.h). host_tune.c. */
+struct weir__tune;
+void weir__host_tune(struct weir__host *h, const struct weir__tune *t);
+
 /* A built-in plugin's own word that it is over (tail). Host thread. */
 void weir__host_failed(struct weir_plugin *p, int err);
 
@@ -166,6 +170,9 @@ struct weir__busy {
 const struct weir_plugin_desc *weir__host_desc(const struct weir__host *h);
 /* Is it in a callback of the plugin's? Nobody is woken. */
 bool weir__host_busy(struct weir__host *h, struct weir__busy *ret);
+/* A reader for its kernel side, the caller's; NULL if it has none. Main thread, between
+ * the end of a start and the begin of a stop. */
+struct weir__meter *weir__host_meter(struct weir__host *h);
 /* Why it failed, or what source was passed over and why. Valid after a call. */
 const char *weir__host_reason(const struct weir__host *h);
 /* Each source tried: "ok", or why not. Index as in the descriptor. */

@@ -28,6 +28,7 @@ struct weir__kind_account {
 	uint64_t filtered;   /* by the plugin's record() or count() */
 	uint64_t malformed;  /* too big or of no known kind: a plugin's bug */
 	uint64_t no_memory;  /* emitted or drained, but no batch could be had */
+	uint64_t rate_limited; /* emitted or drained, over the events per second */
 };
 
 /* The source side of one route. */

@@ -315,7 +315,8 @@ static void send_started(uint32_t id, int rc, const char *why)
 	struct weir__link_head head = { .type = WEIR__WIRE_REQUEST + WEIR__HOST_START, .id = id, .rc = rc };
 	struct weir__wire_started s = { .source = -1 };
 	struct weir__host *h = child.host;
-	int fd = h && h->bpf ? weir__bpf_map_fd(h->bpf, WEIR_MAP_CPU) : -1;
+	int fds[2] = { h && h->bpf ? weir__bpf_map_fd(h->bpf, WEIR_MAP_CPU) : -1,
+		h && h->bpf ? weir__bpf_map_fd(h->bpf, WEIR_MAP_KNOBS) : -1 };
 
 	snprintf(s.reason, sizeof s.reason, "%s", why ? why : weir__host_reason(h));
 	if (!why) {
@@ -325,8 +326,8 @@ static void send_started(uint32_t id, int rc, const char *why)
 			         weir__host_source_reason(h, i));
 	}
 	s.cpus = weir__possible_cpus();
-	head.fds = fd >= 0;
-	send_head(head, &s, sizeof s, &fd);
+	head.fds = fds[0] >= 0 && fds[1] >= 0 ? 2 : 0;
+	send_head(head, &s, sizeof s, fds);
 	malloc_trim(0);
 }
 
@@ -573,11 +574,21 @@ static int prepare(struct child_call *c, const char *body, size_t len)
 			return -EINVAL;
 		memcpy(&c->rq.limit, body, len);
 		return 0;
+	case WEIR__HOST_TUNE:
+		if (len != sizeof c->rq.tune)
+			return -EINVAL;
+		memcpy(&c->rq.tune, body, len);
+		return c->rq.tune.weight <= WEIR__WEIGHT_MAX ? 0 : -EINVAL;
 	case WEIR__HOST_QUERY:
 		return prepare_query(c, body, len);
 	default:
 		return 0;
 	}
+}
+
+static uint32_t json_u32(const json_t *o, const char *key)
+{
+	return (uint32_t)json_integer_value(json_object_get(o, key));
 }
 
 static void do_start(struct child_call *c, const char *body, size_t len, const int *fds, size_t fd_count)
@@ -587,7 +598,13 @@ static void do_start(struct child_call *c, const char *body, size_t len, const i
 
 	c->json = json_loadb(body, len, 0, NULL);
 	rc = prepare_host(c->json, fd_count ? fds[0] : -1, why, sizeof why);
-	c->rq.start.wanted = (uint32_t)json_integer_value(json_object_get(c->json, "wanted"));
+	c->rq.start.wanted = json_u32(c->json, "wanted");
+	c->rq.start.tune = (struct weir__tune){ .weight = json_u32(c->json, "weight"),
+		.kinds_off = json_u32(c->json, "kinds_off"),
+		.detach_below = json_u32(c->json, "detach_below"),
+		.widen = json_is_true(json_object_get(c->json, "widen")) };
+	if (c->rq.start.tune.weight > WEIR__WEIGHT_MAX)
+		c->rq.start.tune.weight = WEIR__WEIGHT_MAX;
 	if (!rc)
 		rc = weir__host_request(child.host, &c->rq);
 	if (!rc)

@@ -93,7 +93,7 @@ static void arm(struct weir__host *h, uint64_t ns)
 
 static uint64_t pick_interval(struct weir__host *h)
 {
-	uint32_t class = h->latency;
+	uint32_t class = h->tune.widen ? WEIR__LATENCY_ECONOMY : h->latency;
 	double records = h->drain.rate > BUSY_RATE ? BUSY_RECORDS : RECORDS_PER_DRAIN;
 	double ns = h->drain.rate > 0 ? 1e9 * records / h->drain.rate : 1e9;
 
@@ -121,6 +121,7 @@ static void update_rate(struct weir__host *h, long records)
 
 	h->drain.last_ns = now;
 	h->drain.rate = rate > 4 * h->drain.rate ? rate : h->drain.rate * 0.75 + rate * 0.25;
+	weir__limit_drained(h, now);
 }
 
 static bool rings_left(struct weir__host *h)
@@ -218,7 +219,7 @@ int weir__drain_start(struct weir__host *h)
 		close(d->timer_fd);
 		return d->wake_fd;
 	}
-	d->last_ns = d->last_wake_ns = uv_hrtime();
+	d->last_ns = d->last_wake_ns = h->limit.window_ns = uv_hrtime();
 	watch(h, &d->timer, d->timer_fd, on_timer);
 	watch(h, &d->wake, d->wake_fd, on_wake);
 	set_mode(h, DRAIN_IDLE);

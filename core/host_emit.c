@@ -6,7 +6,7 @@
  *
  * Invariant, whenever no record is under way:
  *     kernel seen + missed + emitted = kernel drops + missed + filtered +
- *     aggregated + malformed + no_memory + passed (= appended to a batch)
+ *     aggregated + malformed + no_memory + rate_limited + passed (= appended to a batch)
  */
 #include "host_priv.h"
 #include "mem.h"
@@ -182,6 +182,14 @@ int weir__emit(struct weir__host *h, uint16_t kind, const void *payload, uint32_
 	h->account->kinds[kind].emitted++;
 	if (t == NO_TOPIC || !(h->topics_routed & (1u << t)))
 		return 0;
+	if (h->tune.kinds_off & (1u << kind)) {
+		h->account->kinds[kind].filtered++;
+		return 0;
+	}
+	if (!limit_take(h)) {
+		h->account->kinds[kind].rate_limited++;
+		return 0; /* the plugin goes on: the loss is counted */
+	}
 	r = reserve(h, t, size);
 	if (!r) {
 		h->account->kinds[kind].no_memory++;
@@ -229,8 +237,14 @@ int weir__emit_record(struct weir__host *h, const struct weir_record *r, size_t 
 	}
 	memcpy(copy, r, r->len);
 	verdict = judge(h, copy);
-	if (verdict == WEIR_RECORD_PASS)
+	if (verdict == WEIR_RECORD_PASS) {
+		h->limit.events += r->weight;
+		if (!routed || limit_take(h))
+			return 0;
+		unreserve(h, t, r->len);
+		account->rate_limited++;
 		return 0;
+	}
 	if (routed)
 		unreserve(h, t, r->len);
 	if (verdict == WEIR_RECORD_AGGREGATED)
@@ -274,7 +288,7 @@ void weir__emit_account(struct weir__host *h, uint32_t topics, struct weir__ledg
 		ret->aggregated += a->aggregated;
 		ret->dropped[WEIR__FILTERED] += a->filtered + c.filtered;
 		ret->dropped[WEIR__SAMPLED] += c.sampled;
-		ret->dropped[WEIR__RATE_LIMITED] += c.rate_limited;
+		ret->dropped[WEIR__RATE_LIMITED] += a->rate_limited + c.rate_limited;
 		ret->dropped[WEIR__RING_FULL] += c.ring_full;
 		ret->dropped[WEIR__TOO_BIG] += a->malformed + c.too_big;
 		ret->dropped[WEIR__MAP_FULL] += c.map_full;
@@ -282,7 +296,7 @@ void weir__emit_account(struct weir__host *h, uint32_t topics, struct weir__ledg
 		ret->dropped[WEIR__QUEUE_FULL] += a->no_memory;
 		/* what went into batches */
 		ret->delivered += a->drained + a->emitted - a->aggregated - a->filtered -
-			a->malformed - a->no_memory;
+			a->malformed - a->no_memory - a->rate_limited;
 	}
 	ret->seen = ret->delivered + ret->aggregated + weir__ledger_dropped(ret);
 }

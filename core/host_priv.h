@@ -3,8 +3,10 @@
 #ifndef WEIR_CORE_HOST_PRIV_H
 #define WEIR_CORE_HOST_PRIV_H
 
+#include "budget.h"
 #include "fatal.h"
 #include "host.h"
+#include "meter.h"
 
 #include <stdatomic.h>
 
@@ -47,6 +49,15 @@ struct drain {
 	uint64_t last_wake_ns;
 	double rate;                   /* records/s, smoothed */
 	uint64_t drains, wake_count;
+};
+
+/* Events per second that may pass on, by a bucket of tokens; host_tune.c. */
+struct limit {
+	double rate, burst;            /* 0: no limit */
+	double tokens;
+	uint64_t filled_ms;            /* uv_now() */
+	/* Of records from the ring, in the present window: events they stand for. */
+	uint64_t window_ns, events;
 };
 
 struct weir__host {
@@ -96,6 +107,7 @@ struct weir__host {
 	uint8_t kind_topic[WEIR_MAX_KINDS];
 	struct weir__account *account, *own_account;
 	struct weir__remote *remote;   /* it runs in a process: this is only its handle */
+	struct weir__meter *far_meter;   /* its own kernel account's, until it is asked for */
 	const struct weir_cpu *far_cpus; /* then: the kernel's account, if it has one */
 	uint32_t far_cpu_count;
 	int (*metrics_walk)(struct weir__host *h, weir_sample_cb cb, void *arg); /* NULL: here */
@@ -103,6 +115,8 @@ struct weir__host {
 	uint64_t seq[WEIR__MAX_TOPICS];
 	uint32_t latency;              /* class, WEIR__LATENCY_... */
 	bool dirty;                    /* some open batch has records */
+	struct limit limit;
+	struct weir__tune tune;
 	struct route_slot routes[WEIR__MAX_ROUTES];
 	size_t route_count;
 	uint32_t topics_routed;        /* bit per topic with a route */
@@ -177,8 +191,25 @@ void weir__drain_stop(struct weir__host *h);
 void weir__drain_all(struct weir__host *h);
 void weir__drain_now(struct weir__host *h); /* one bounded pass */
 
+/* host_tune.c */
+void weir__limit_setup(struct weir__host *h);
+/* May one more record pass on? */
+bool weir__limit_empty(struct weir__host *h);
+/* After a drain: sample at once if more comes than may pass. */
+void weir__limit_drained(struct weir__host *h, uint64_t now_ns);
+static inline bool limit_take(struct weir__host *h)
+{
+	if (!h->limit.rate)
+		return true;
+	if (h->limit.tokens < 1 && weir__limit_empty(h))
+		return false;
+	h->limit.tokens--;
+	return true;
+}
+
 /* host_source.c */
 int weir__source_start(struct weir__host *h);
+void weir__source_widen(struct weir__host *h, bool wide); /* ticks at half the rate */
 void weir__source_stop(struct weir__host *h);
 
 #endif

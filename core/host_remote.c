@@ -143,7 +143,10 @@ static int send_start(struct weir__remote *r, uint32_t id, const struct weir__re
 	json_t *j = weir__settings_encode(r->h->settings);
 
 	if (j)
-		json_object_set_new(j, "wanted", json_integer(rq->start.wanted));
+		json_object_update_new(j, json_pack("{s:I, s:I, s:I, s:I, s:b}",
+		    "wanted", (json_int_t)rq->start.wanted, "weight", (json_int_t)rq->start.tune.weight,
+		    "kinds_off", (json_int_t)rq->start.tune.kinds_off,
+		    "detach_below", (json_int_t)rq->start.tune.detach_below, "widen", rq->start.tune.widen));
 	return send_json(r->link, WEIR__WIRE_REQUEST + WEIR__HOST_START, id, j, &r->shared_fd, 1);
 }
 
@@ -174,6 +177,8 @@ static int send_request(struct weir__remote *r, uint32_t id, const struct weir__
 		return send_bytes(r->link, type, id, &rq->latency.class, sizeof rq->latency.class);
 	case WEIR__HOST_LIMIT:
 		return send_bytes(r->link, type, id, &rq->limit, sizeof rq->limit);
+	case WEIR__HOST_TUNE:
+		return send_bytes(r->link, type, id, &rq->tune, sizeof rq->tune);
 	case WEIR__HOST_QUERY:
 		return send_json(r->link, type, id, query_json(rq), NULL, 0);
 	default: /* STOP, FINI */
@@ -274,6 +279,8 @@ static bool took_start(struct weir__remote *r, struct weir__request *rq, const c
 	}
 	if (fd_count)
 		map_cpus(r, s.cpus, fds[0]);
+	if (fd_count > 1 && s.cpus == weir__possible_cpus() && !h->far_meter)
+		weir__meter_open(fds[0], fds[1], s.cpus, &h->far_meter); /* else: not metered */
 	h->started = !rq->rc;
 	return true;
 }
@@ -445,6 +452,8 @@ static void free_remote(uv_handle_t *handle)
 	if (r->shared_fd >= 0)
 		close(r->shared_fd);
 	munmap(r->shared, sizeof *r->shared);
+	weir__meter_close(h->far_meter);
+	h->far_meter = NULL;
 	if (h->far_cpus)
 		munmap((void *)(uintptr_t)h->far_cpus, r->cpus_len);
 	weir__hostgroup_free(r->group);
@@ -531,7 +540,7 @@ static void on_death(uv_poll_t *poll, int status, int events)
 	uv_poll_stop(poll);
 	r->dead = true;
 	describe_death(r, &info);
-	if (r->link)
+	if (r->link) /* else the host let go of it before it had gone */
 		weir__link_drain(r->link);
 	r->settled_seen = kernel_seen(r->h);
 	uv_timer_start(&r->timer, on_settle, r->h->far_cpus ? SETTLE_MS : 0, 0);

@@ -14,6 +14,7 @@
 static void do_start(struct weir__host *h, struct weir__request *rq)
 {
 	weir__host_set_wanted(h, rq->start.wanted);
+	weir__host_tune(h, &rq->start.tune);
 	rq->rc = weir__host_start(h);
 	if (rq->rc)
 		weir__host_fini(h);
@@ -86,6 +87,11 @@ static void do_limit(struct weir__host *h, struct weir__request *rq)
 		rq->rc = -ENOENT;
 }
 
+static void do_tune(struct weir__host *h, struct weir__request *rq)
+{
+	weir__host_tune(h, &rq->tune);
+}
+
 static void do_query(struct weir__host *h, struct weir__request *rq)
 {
 	weir__host_query(h, rq->query.row, rq->query.args, &rq->query.answer);
@@ -102,7 +108,7 @@ static const struct {
 	WEIR__ROW(CLOSE, not_here),
 	WEIR__ROW(SNAPSHOT, do_snapshot), WEIR__ROW(WANTED, do_wanted),
 	WEIR__ROW(LATENCY, do_latency),   WEIR__ROW(LIMIT, do_limit),
-	WEIR__ROW(QUERY, do_query),
+	WEIR__ROW(TUNE, do_tune),         WEIR__ROW(QUERY, do_query),
 #undef WEIR__ROW
 };
 _Static_assert(sizeof requests / sizeof requests[0] == WEIR__HOST_REQUEST_COUNT,

@@ -7,6 +7,7 @@
 #ifndef WEIR_CORE_HOST_REQUEST_H
 #define WEIR_CORE_HOST_REQUEST_H
 
+#include "budget.h"
 #include "host.h"
 
 /* id, what the host does */
@@ -22,6 +23,7 @@
 	X(WANTED,   "a stand-in serves these topics")                              \
 	X(LATENCY,  "drain as this latency class")                                 \
 	X(LIMIT,    "a collector's route has another limit and policy")            \
+	X(TUNE,     "sample, widen, leave out, detach: as the budget wants it")     \
 	X(QUERY,    "answer a declared query")
 
 enum weir__request_type {
@@ -37,7 +39,7 @@ struct weir__request {
 	void *arg;                       /* the asker's */
 	int rc;                          /* out: 0 or -errno; -EPIPE: the host has died */
 	union {
-		struct { uint32_t wanted; } start;
+		struct { uint32_t wanted; struct weir__tune tune; } start;
 		struct { uint32_t wanted; } wanted;
 		struct { uint32_t class; } latency;
 		struct {
@@ -45,6 +47,7 @@ struct weir__request {
 			int32_t policy;
 			uint64_t limit;
 		} limit;
+		struct weir__tune tune;
 		struct {
 			size_t count;
 			struct weir__detached items[WEIR__MAX_ROUTES];

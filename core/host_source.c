@@ -31,18 +31,32 @@ static void on_tick(uv_timer_t *timer)
 	}
 }
 
-static void start_tick(struct weir__host *h, const struct weir_source *s)
+/* ms between two ticks; twice as long under pressure. */
+static uint64_t tick_ms(struct weir__host *h, const struct weir_source *s)
 {
 	uint64_t ns, ms;
 
-	if (!s->tick)
-		return;
 	memcpy(&ns, (const char *)h->plugin.state + s->interval_offset, sizeof ns);
 	ms = ns / 1000000;
-	if (!ms)
-		ms = 1;
+	return (ms ? ms : 1) << h->tune.widen;
+}
+
+static void start_tick(struct weir__host *h, const struct weir_source *s)
+{
+	uint64_t ms;
+
+	if (!s->tick)
+		return;
+	ms = tick_ms(h, s);
 	uv_timer_start(&h->tick, on_tick, ms, ms);
 	h->tick_on = true;
+}
+
+void weir__source_widen(struct weir__host *h, bool wide)
+{
+	h->tune.widen = wide;
+	if (h->tick_on) /* from the next one on: no tick is put off for ever */
+		uv_timer_set_repeat(&h->tick, tick_ms(h, source_row(h, h->source)));
 }
 
 static int say(struct weir__host *h, int i, int rc, const char *step, const char *why)
@@ -89,9 +103,12 @@ static int load_object(struct weir__host *h, int i, const struct weir_source *s)
 		rc = run_step(h, WEIR__IN_PREPARE, s->prepare);
 	if (rc)
 		return say(h, i, rc, "prepare", h->fail_text);
+	weir__bpf_shed(h->bpf, h->tune.detach_below);
 	rc = weir__bpf_load(h->bpf);
 	if (rc)
 		return say(h, i, rc, "", weir__bpf_error(h->bpf));
+	weir__bpf_sample(h->bpf, h->tune.weight);
+	weir__bpf_kinds_off(h->bpf, h->tune.kinds_off);
 	return 0;
 }
 

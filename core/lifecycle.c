@@ -15,8 +15,10 @@ static const struct {
 	[WEIR__STANDBY] = { "standby", BIT(STARTING) | BIT(DISABLED) },
 	[WEIR__STARTING] = { "starting", BIT(RUNNING) | BIT(FAILED) },
 	[WEIR__RUNNING] = { "running", BIT(STOPPING) },
-	[WEIR__STOPPING] = { "stopping", BIT(DISABLED) | BIT(STANDBY) | BIT(FAILED) | BIT(STARTING) },
+	[WEIR__STOPPING] = { "stopping", BIT(DISABLED) | BIT(STANDBY) | BIT(FAILED) | BIT(STARTING) |
+	                                     BIT(SUSPENDED) },
 	[WEIR__FAILED] = { "failed", BIT(STARTING) | BIT(DISABLED) | BIT(STANDBY) },
+	[WEIR__SUSPENDED] = { "suspended", BIT(STARTING) | BIT(DISABLED) | BIT(STANDBY) },
 	[WEIR__REFUSED] = { "refused", BIT(DISABLED) | BIT(STARTING) },
 };
 

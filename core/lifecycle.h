@@ -11,6 +11,8 @@
  *      |  +----+------------+---------------stopping
  *      +------------------------------------------+
  *
+ * From stopping also to suspended: over its budget, until a probe starts it again.
+ *
  * Invariant: a host exists in starting, running and stopping only. One function
  * moves and logs; a move outside the table aborts.
  */
@@ -26,6 +28,7 @@
 	X(RUNNING,  "running",  "does its work")                               \
 	X(STOPPING, "stopping", "handing over what is under way")              \
 	X(FAILED,   "failed",   "could not start or failed; tried again later") \
+	X(SUSPENDED, "suspended", "over its budget: nothing of it runs; tried again later") \
 	X(REFUSED,  "refused",  "its library was refused")
 
 enum weir__state {

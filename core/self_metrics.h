@@ -89,7 +89,9 @@
 	V(PROGRAM_RUNS, COUNTER, "weir_bpf_program_runs_total", "", "plugin program",                                  \
 	  "Runs of the program, counted by the program itself")                                                        \
 	V(PROGRAM_SECONDS, COUNTER, "weir_bpf_program_run_seconds_total", "seconds", "plugin program",                 \
-	  "Time spent in the program, estimated from one timed run in 64")                                             \
+	  "Time spent in the program, by its own meter: one run in 64 is timed")                                             \
+	V(HOOK_SECONDS, COUNTER, "weir_bpf_program_hook_seconds_total", "seconds", "plugin program",                    \
+	  "Time beside it that the hook takes outside the program, by a constant calibrated at start")                  \
 	V(PROGRAM_MISSED, COUNTER, "weir_bpf_program_missed_total", "", "plugin program",                              \
 	  "Runs the kernel skipped because the program was already running on that CPU")                               \
 	V(MAP_MEMORY, GAUGE, "weir_bpf_map_memory_bytes", "bytes", "plugin map",                                       \
@@ -105,6 +107,17 @@
 	  "Rounds in which the host read its rings")                                                                   \
 	V(SAMPLE_PROBABILITY, GAUGE, "weir_sample_probability_ratio", "ratio", "plugin",                               \
 	  "Part of the events the kernel keeps; the records' weights make up for the rest")                            \
+	/* budgets; plugin weir is the whole of Weir */                                                                  \
+	V(BUDGET_USED, GAUGE, "weir_budget_used", "", "plugin resource",                                                \
+	  "What was used of the budget in the last second: cpu in percent of a core, memory and queue in bytes, events per second") \
+	V(BUDGET_LIMIT, GAUGE, "weir_budget_limit", "", "plugin resource",                                              \
+	  "The budget, in the same units; absent where there is none")                                                  \
+	V(BUDGET_PRESSURE, GAUGE, "weir_budget_pressure_ratio", "ratio", "plugin",                                      \
+	  "The largest share used of any of its budgets, the whole one where it is the cause")                          \
+	V(SAMPLING_WEIGHT, GAUGE, "weir_sampling_weight", "", "plugin",                                                 \
+	  "Events that a record made now stands for: one in so many is kept")                                           \
+	V(BUDGET_ACTIONS, COUNTER, "weir_budget_actions_total", "", "plugin action",                                    \
+	  "What was done because of a budget; recover is a step back")                                                  \
 	/* the ledger */                                                                                               \
 	V(EVENTS, COUNTER, "weir_events_total", "", "plugin output",                                                   \
 	  "Events seen for this output, whatever became of them")                                                      \

@@ -84,6 +84,7 @@ int weir__sup_new(uv_loop_t *loop, struct weir__config *cfg, struct weir__superv
 	uv_timer_start(&s->sample_timer, on_sample, SAMPLE_MS, SAMPLE_MS);
 	weir__sup_ask_setup(s);
 	weir__sup_watch_setup(s);
+	weir__sup_budget_setup(s);
 	*ret = s;
 	return 0;
 }
@@ -105,6 +106,7 @@ int weir__sup_add(struct weir__supervisor *s, struct weir__settings *settings,
 	weir__sup_breaker_setup(p);
 	uv_timer_init(s->loop, &p->timer);
 	p->timer.data = p;
+	weir__sup_budget_plugin(p);
 	*s->plugins_tail = p;
 	s->plugins_tail = &p->next;
 	if (s->started)
@@ -169,8 +171,9 @@ void weir__sup_free(struct weir__supervisor *s)
 		free_plugin(p);
 	}
 	weir__sup_ask_close(s);
-	s->handles = 4;
+	s->handles = 6;
 	uv_close((uv_handle_t *)&s->watch_timer, free_supervisor);
+	weir__sup_budget_close(s, free_supervisor);
 	uv_close((uv_handle_t *)&s->ask_async, free_supervisor);
 	uv_close((uv_handle_t *)&s->sample_timer, free_supervisor);
 	uv_close((uv_handle_t *)&s->stop_timer, free_supervisor);

@@ -63,6 +63,7 @@ static void set_programs(struct sup_plugin *p, struct weir__metrics_set *self)
 		SET(PROGRAM_ATTACHED, b->attached, p->name, b->row->name);
 		SET(PROGRAM_RUNS, b->runs, p->name, b->row->name);
 		SET(PROGRAM_SECONDS, (double)b->run_ns / 1e9, p->name, b->row->name);
+		SET(HOOK_SECONDS, (double)b->hook_ns / 1e9, p->name, b->row->name);
 		SET(PROGRAM_MISSED, b->missed, p->name, b->row->name);
 	}
 	for (size_t i = 0; i < p->snap.map_count; i++)
@@ -98,7 +99,7 @@ static void set_running(struct sup_plugin *p, struct weir__metrics_set *self)
 	SET(RING_FILL, s->ring_bytes ? (double)s->ring_avail / (double)s->ring_bytes : 0, p->name);
 	SET(RING_WAKES, s->wakes, p->name);
 	SET(RING_DRAINS, s->drains, p->name);
-	SET(SAMPLE_PROBABILITY, 1, p->name);
+	SET(SAMPLE_PROBABILITY, 1.0 / p->budget.logic.tune.weight, p->name);
 	set_programs(p, self);
 }
 
@@ -196,4 +197,5 @@ void weir__sup_update_metrics(struct weir__supervisor *s, struct weir__metrics_s
 	}
 	for (struct sup_route *r = s->routes; r; r = r->next)
 		set_route(r, self);
+	weir__sup_budget_metrics(s, self);
 }

@@ -72,7 +72,8 @@ bool weir__sup_provides(const struct sup_plugin *p, const char *topic)
 static bool topic_served(struct weir__supervisor *s, const char *topic)
 {
 	for (struct sup_plugin *p = s->plugins; p; p = p->next)
-		if (!weir__sup_is_fallback(p) && weir__sup_provides(p, topic) &&
+		/* A probe of one that was suspended serves nobody yet. */
+		if (!weir__sup_is_fallback(p) && weir__sup_provides(p, topic) && !p->budget.probing &&
 		    (p->state == WEIR__RUNNING || weir__sup_back_soon(p)))
 			return true;
 	return false;
@@ -180,6 +181,7 @@ static void free_host(struct sup_plugin *p)
 	p->host = NULL; /* ends of calls that come now are nobody's */
 	p->asked = p->queries = 0;
 	weir__host_free(h);
+	weir__sup_budget_ended(p);
 	weir__metrics_set_free(p->metrics);
 	p->metrics = NULL;
 	p->since_ns = 0;
@@ -218,8 +220,10 @@ static int request(struct sup_plugin *p, enum weir__request_type type,
 	rq->type = type;
 	rq->done = done;
 	rq->arg = p;
-	if (type == WEIR__HOST_START)
+	if (type == WEIR__HOST_START) {
 		rq->start.wanted = p->start_wanted;
+		rq->start.tune = p->budget.start_tune;
+	}
 	rc = weir__host_request(p->host, rq);
 	if (rc)
 		weir__free(rq);
@@ -260,6 +264,7 @@ static void start_done(struct weir__host *h, struct weir__request *rq)
 		         p->reason[0] ? "; passed over " : "", p->reason);
 		weir__state_move(&p->state, WEIR__RUNNING, p->name, why);
 		weir__sup_started(p);
+		weir__sup_budget_started(p);
 		weir__sup_open_routes(p);
 		if (p->wanted != p->start_wanted) /* it changed while the host started */
 			set_wanted(p, p->wanted);
@@ -308,6 +313,10 @@ static void after_stop(struct sup_plugin *p)
 
 	weir__sup_adopt(p);
 	p->phase = STOP_NONE;
+	if (weir__sup_budget_stopped(p)) {
+		weir__sup_reconcile(p->sup);
+		return;
+	}
 	if (p->transient) {
 		p->gone = true;
 		next = WEIR__DISABLED;
@@ -462,6 +471,7 @@ static void reconcile_one(struct sup_plugin *p)
 			weir__state_move(&p->state, WEIR__DISABLED, p->name, "");
 		break;
 	case WEIR__FAILED:
+	case WEIR__SUSPENDED:
 		if (p->phase)
 			break;
 		if (!p->enabled)
@@ -476,7 +486,7 @@ static void reconcile_one(struct sup_plugin *p)
 			weir__state_move(&p->state, WEIR__DISABLED, p->name, "");
 		break;
 	case WEIR__RUNNING:
-		if (!run || p->restart || p->failing)
+		if (!run || p->restart || p->failing || p->budget.suspend)
 			begin_stop(p);
 		break;
 	case WEIR__STARTING:
@@ -567,7 +577,7 @@ void weir__sup_change(struct weir__supervisor *s, enum weir__sup_verb verb, cons
 	p->waiters = w;
 	if (enabled)
 		weir__sup_forgive(p);
-	if (verb == WEIR__RESTART || (enabled && p->state == WEIR__FAILED))
+	if (verb == WEIR__RESTART || (enabled && (p->state == WEIR__FAILED || p->state == WEIR__SUSPENDED)))
 		p->restart = true;
 	p->enabled = enabled;
 	weir__sup_reconcile(s);

@@ -5,6 +5,7 @@
 
 #include "breaker.h"
 #include "host_request.h"
+#include "sup_budget.h"
 #include "supervisor.h"
 
 struct sup_plugin;
@@ -93,6 +94,8 @@ struct sup_plugin {
 	uint64_t queries_ok, queries_failed;
 	uint64_t cpu_before_ns;    /* of hosts that are gone */
 
+	struct sup_budget budget;
+
 	struct waiter *waiters;
 };
 
@@ -113,6 +116,7 @@ struct weir__supervisor {
 	bool forgot_unbalanced;    /* a route that is gone did not balance */
 	unsigned held;             /* see weir__sup_hold */
 	uv_timer_t sample_timer, stop_timer, watch_timer;
+	struct sup_budget_total budget;
 	void (*stopped)(void *, bool);
 	void *stopped_arg;
 	bool outputs_stopping;
@@ -207,6 +211,12 @@ void weir__sup_crashed(struct sup_plugin *p);
 /* sup_bury.c: give up a host whose thread does not come back. The caller moves the
  * state; while p->lost no other host may be started for it. */
 void weir__sup_abandon(struct sup_plugin *p);
+
+/* sup_budget.c, sup_suspend.c: between themselves; the rest is in sup_budget.h */
+void weir__sup_budget_send(struct sup_plugin *p); /* its tune, to the host */
+void weir__sup_budget_probe(struct sup_plugin *p); /* it has started: look soon */
+void weir__sup_budget_try(struct sup_plugin *p, uint32_t below); /* programs are back: look soon */
+void weir__sup_budget_settled(struct sup_plugin *p, uint64_t now_ns); /* after a tick */
 
 /* sup_query.c */
 void weir__sup_ask_setup(struct weir__supervisor *s);

@@ -21,7 +21,7 @@ static uint64_t bpf_ns(const struct sup_plugin *p)
 	uint64_t ns = 0;
 
 	for (size_t i = 0; i < p->snap.program_count; i++)
-		ns += p->snap.programs[i].run_ns;
+		ns += p->snap.programs[i].run_ns + p->snap.programs[i].hook_ns;
 	return ns;
 }
 
@@ -261,6 +261,8 @@ static json_t *json_plugin(struct sup_plugin *p)
 		return o;
 	put(o, "breaker", json_breaker(p, now));
 	put(o, "topics", words(p->desc->topics, ~0u));
+	if (p->state == WEIR__RUNNING || p->state == WEIR__SUSPENDED)
+		put(o, "budget", weir__sup_budget_json(p));
 	if (weir__sup_is_fallback(p) && p->state == WEIR__RUNNING)
 		put(o, "fallback_for", words(p->desc->topics, p->wanted));
 	put(o, "sources", json_sources(p));

@@ -93,6 +93,8 @@ bool weir__sup_query_path(struct weir__supervisor *s, const char *path, weir__su
 /* After a refresh: the "plugins" and "routes" of protocol.h. New references. */
 json_t *weir__sup_json_plugins(struct weir__supervisor *s);
 json_t *weir__sup_json_routes(struct weir__supervisor *s);
+/* What the daemon's object has of budgets: "budget" or "psi". New reference. */
+json_t *weir__sup_budget_json_total(const struct weir__supervisor *s, const char *key);
 /* The final account: one log line per route and one per failure. */
 void weir__sup_log_ledger(struct weir__supervisor *s);
 /* Is any route unbalanced? After a refresh or at the end. */

@@ -32,6 +32,8 @@ void daemon_spawn(struct daemon *d, const char *yaml);
 extern bool fixture_close_standard;
 /* The next daemons start without these capabilities. */
 extern uint64_t fixture_without;
+/* The next daemons keep the default budgets; else a flood is not limited. */
+extern bool fixture_budgets;
 /* A file or directory becomes the user's that a daemon started now will be. */
 void give_to_daemon(const char *path);
 /* Start it anew in the same directory, after it has ended. Waits until it is settled. */

@@ -40,6 +40,7 @@ static void all_pairs(void **state)
 		"standby starting", "standby disabled",
 		"starting running", "starting failed", "running stopping",
 		"stopping disabled", "stopping standby", "stopping failed", "stopping starting",
+		"stopping suspended", "suspended starting", "suspended disabled", "suspended standby",
 		"failed starting", "failed disabled", "failed standby",
 		"refused disabled", "refused starting",
 	};
