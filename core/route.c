@@ -54,7 +54,7 @@ struct weir__route {
 	char *from, *to;
 	size_t limit;                      /* under the lock */
 	_Atomic int policy;                /* written under the lock */
-	enum route_ends ends;
+	_Atomic enum route_ends ends;      /* the same at each opening; acks may come meanwhile */
 
 	pthread_mutex_t lock;
 	bool open;
