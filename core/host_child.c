@@ -567,7 +567,9 @@ static int prepare(struct child_call *c, const char *body, size_t len)
 		c->rq.wanted.wanted = number(body, len);
 		return 0;
 	case WEIR__HOST_LATENCY:
-		c->rq.latency.class = number(body, len);
+		if (len != sizeof c->rq.latency)
+			return -EINVAL;
+		memcpy(&c->rq.latency, body, len);
 		return c->rq.latency.class <= WEIR__LATENCY_ECONOMY ? 0 : -EINVAL;
 	case WEIR__HOST_LIMIT:
 		if (len != sizeof c->rq.limit)

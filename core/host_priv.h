@@ -193,6 +193,7 @@ void weir__drain_now(struct weir__host *h); /* one bounded pass */
 
 /* host_tune.c */
 void weir__limit_setup(struct weir__host *h);
+void weir__limit_set(struct weir__host *h, uint64_t events, uint64_t burst);
 /* May one more record pass on? */
 bool weir__limit_empty(struct weir__host *h);
 /* After a drain: sample at once if more comes than may pass. */

@@ -174,7 +174,7 @@ static int send_request(struct weir__remote *r, uint32_t id, const struct weir__
 	case WEIR__HOST_WANTED:
 		return send_bytes(r->link, type, id, &rq->wanted.wanted, sizeof rq->wanted.wanted);
 	case WEIR__HOST_LATENCY:
-		return send_bytes(r->link, type, id, &rq->latency.class, sizeof rq->latency.class);
+		return send_bytes(r->link, type, id, &rq->latency, sizeof rq->latency);
 	case WEIR__HOST_LIMIT:
 		return send_bytes(r->link, type, id, &rq->limit, sizeof rq->limit);
 	case WEIR__HOST_TUNE:

@@ -75,6 +75,7 @@ static void do_wanted(struct weir__host *h, struct weir__request *rq)
 static void do_latency(struct weir__host *h, struct weir__request *rq)
 {
 	weir__host_set_latency(h, rq->latency.class);
+	weir__limit_set(h, rq->latency.events, rq->latency.burst);
 }
 
 static void do_limit(struct weir__host *h, struct weir__request *rq)

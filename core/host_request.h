@@ -21,7 +21,7 @@
 	X(CLOSE,    "this end of a route is over: for processes")                  \
 	X(SNAPSHOT, "say what is to be said of it")                                \
 	X(WANTED,   "a stand-in serves these topics")                              \
-	X(LATENCY,  "drain as this latency class")                                 \
+	X(LATENCY,  "drain as this latency class, under this limit of events")     \
 	X(LIMIT,    "a collector's route has another limit and policy")            \
 	X(TUNE,     "sample, widen, leave out, detach: as the budget wants it")     \
 	X(QUERY,    "answer a declared query")
@@ -41,7 +41,10 @@ struct weir__request {
 	union {
 		struct { uint32_t wanted; struct weir__tune tune; } start;
 		struct { uint32_t wanted; } wanted;
-		struct { uint32_t class; } latency;
+		struct {
+			uint32_t class;          /* WEIR__LATENCY_... */
+			uint64_t events, burst;  /* budget.events, budget.burst */
+		} latency;
 		struct {
 			uint32_t id;
 			int32_t policy;

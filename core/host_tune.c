@@ -20,14 +20,19 @@
  * of a flood is seen in it. */
 #define WINDOW_NS 2000000u
 
+void weir__limit_set(struct weir__host *h, uint64_t events, uint64_t burst)
+{
+	h->limit.rate = (double)events;
+	h->limit.burst = burst ? (double)burst : h->limit.rate;
+	h->limit.tokens = h->limit.burst;
+	h->limit.filled_ms = uv_now(&h->loop);
+}
+
 void weir__limit_setup(struct weir__host *h)
 {
 	const struct weir__common_config *c = &h->settings->common;
 
-	h->limit.rate = (double)c->budget_events;
-	h->limit.burst = c->budget_burst ? (double)c->budget_burst : h->limit.rate;
-	h->limit.tokens = h->limit.burst;
-	h->limit.filled_ms = uv_now(&h->loop);
+	weir__limit_set(h, c->budget_events, c->budget_burst);
 	h->tune = (struct weir__tune){ .weight = 1 };
 }
 

@@ -107,9 +107,12 @@ static void tune(struct sup_plugin *p)
 			.policy = (int)c->on_full, .limit = c->queue_bytes } };
 		tell(r->from, &rq);
 	}
+	weir__sup_breaker_configure(p);
+	weir__sup_budget_configure(p);
 	if (!p->host || p->desc->kind != WEIR_COLLECTOR)
 		return;
-	rq = (struct weir__request){ .type = WEIR__HOST_LATENCY, .latency = { c->latency } };
+	rq = (struct weir__request){ .type = WEIR__HOST_LATENCY, .latency = { c->latency,
+		c->budget_events, c->budget_burst } };
 	tell(p, &rq);
 }
 

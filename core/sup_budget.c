@@ -85,7 +85,7 @@ static uint32_t allowed_actions(const struct weir_strings *list)
 	return list->count ? allowed : ~0u;
 }
 
-void weir__sup_budget_plugin(struct sup_plugin *p)
+void weir__sup_budget_configure(struct sup_plugin *p)
 {
 	const struct weir__common_config *c = &p->settings->common;
 	struct weir__budget *b = &p->budget.logic;
@@ -97,8 +97,6 @@ void weir__sup_budget_plugin(struct sup_plugin *p)
 	b->limits[WEIR__RESOURCE_MEMORY] = (double)c->budget_memory;
 	b->limits[WEIR__RESOURCE_EVENTS] = (double)c->budget_events;
 	b->limits[WEIR__RESOURCE_QUEUE] = (double)c->budget_queue;
-	p->budget.start_tune.weight = p->budget.start_tune.weight_seen = 1;
-	weir__budget_reset(b, 1);
 	if (!p->desc)
 		return;
 	b->collector = p->desc->kind == WEIR_COLLECTOR;
@@ -106,6 +104,13 @@ void weir__sup_budget_plugin(struct sup_plugin *p)
 	for (b->kind_count = 0; b->kind_count < WEIR_MAX_KINDS &&
 	     (s = weir_table_row(&p->desc->schemas, b->kind_count)); b->kind_count++)
 		b->kind_priority[b->kind_count] = s->priority;
+}
+
+void weir__sup_budget_plugin(struct sup_plugin *p)
+{
+	p->budget.start_tune.weight = p->budget.start_tune.weight_seen = 1;
+	weir__budget_reset(&p->budget.logic, 1);
+	weir__sup_budget_configure(p);
 }
 
 void weir__sup_budget_started(struct sup_plugin *p)
@@ -188,7 +193,10 @@ static double queued_bytes(const struct sup_plugin *p)
 	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
 		if (r->from != p)
 			continue;
-		weir__route_stats(r->route, &st);
+		if (r->far_from)
+			st = r->live_stats; /* its queue is in its process */
+		else
+			weir__route_stats(r->route, &st);
 		bytes += (double)st.queued_bytes;
 	}
 	return bytes;
