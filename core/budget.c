@@ -472,7 +472,8 @@ static void say_why(struct weir__budget *b, const struct weir__budget_total *t)
 		[WEIR__BUDGET_SUSPEND] = "nothing of it runs",
 	};
 	bool all = b->by_total || b->limits[b->by] <= 0;
-	enum weir__resource r = all ? t->by : b->by;
+	/* Nothing presses when it recovers: then CPU is what a reader looks for. */
+	enum weir__resource r = !all ? b->by : b->action.recover ? CPU : t->by;
 	double used = all ? (r == CPU ? t->cpu : t->memory) : b->use.used[r];
 	double limit = all ? (r == CPU ? t->cpu_limit : t->memory_limit) : b->limits[r];
 	size_t n = sizeof b->action.why;
