@@ -76,7 +76,11 @@ bool weir__sup_budget_stopped(struct sup_plugin *p)
 	if (!suspend)
 		return false;
 	weir__state_move(&p->state, WEIR__SUSPENDED, p->name, p->reason);
+	weir__breaker_failure(&p->breaker, &(struct weir__failure){ .cause = WEIR__CAUSE_BUDGET,
+		.detail = p->reason, .now_ns = uv_hrtime(), .at_once = true,
+		.cooldown_ns = cooldown_ms(p) * 1000000 });
 	uv_timer_start(&p->timer, on_probe, cooldown_ms(p), 0);
+	weir__sup_shut_routes(p);
 	return true;
 }
 
