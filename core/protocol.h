@@ -38,6 +38,13 @@
  *      "programs":[{"name":"add_folio","variant":"tp_btf","attached":true,
  *                   "optional":false,"runs":1234,"ns_per_run":95.0,"missed":0,
  *                   "error":?"..."}],
+ *      "budget":{                       while it runs, or is suspended; used in the last second
+ *        "cpu":{"used":3.1,"limit":25,"pressure":0.12},       percent of a core; limit 0: none
+ *        "memory":{...}, "queue":{...}, bytes, "events":{...}, per second
+ *        "pressure":0.8, "by":"cpu",    the largest, the whole's where it is the cause
+ *        "weight":4, "sampling":0.25, "widened":false, "kinds_off":0, "detached":0,
+ *        "level":"none|widen|sample|drop_kinds|detach|suspend", "priority":10,
+ *        "last_action":?{"what":"...","why":"...","age_s":2.0}},
  *      "sources":[{"name":"bpf","state":"active","reason":?"..."}]
  *                                       state: active | available | failed | untried
  *    }],
@@ -51,7 +58,10 @@
  *    }],
  *    "overrides":[{"key":"plugins.iomonitor.interval","value":"250ms","persist":false,
  *                  "for_s":?290}],      what was set at run time and is in force
- *    "daemon":{"cpu_percent":0.1,"rss_bytes":8388608,"threads":5,"fds":40}}
+ *    "daemon":{"cpu_percent":0.1,"rss_bytes":8388608,"threads":5,"fds":40,
+ *      "budget":{"cpu":{...},"memory":{...},"pressure":0.1,"by":"cpu","cause":?"flood"},
+ *      "psi":{"cpu_some":?1.5,"memory_some":?0,"memory_full":?0,"io_full":?0,"throttled":?0,
+ *        "cgroup_memory":?n,"cgroup_limit":?n,"pressure":0}}}     percent of 10 s; bytes
  *
  * {"cmd":"query","plugin":"iomonitor","query":"top","args":["n=10"]}
  *   {"ok":true,"content_type":"application/json","body":"[...]"}     body: always a string
