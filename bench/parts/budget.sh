@@ -25,7 +25,7 @@ budget_watch() {
 		while ((SECONDS - begun < i)); do sleep 0.05; done
 		budget_second "$1" || return 1
 		say "$(printf '%-10s %3d s  cpu %6.2f %%  weight %4s  %-10s %s' "$1" "$i" "$cpu" "$weight" "$level" "$state")"
-		((i >= $2)) && worst=$(awk -v a="$worst" -v b="$cpu" 'BEGIN { print b > a ? b : a }')
+		((i >= $2)) && worst=$(awk -v a="$worst" -v b="$cpu" 'BEGIN { print (b + 0 > a + 0 ? b : a) }')
 		[[ $weight == 1 && $state == running ]] || whole=''
 		[[ ! $whole && $weight == 1 && $state == running ]] && whole=$i
 		last_state=$state
