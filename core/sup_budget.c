@@ -128,6 +128,7 @@ void weir__sup_budget_started(struct sup_plugin *p)
 		b->optional |= row->flags & WEIR_PROGRAM_REQUIRED ? 0 : 1u << i;
 		b->program_count = i + 1;
 	}
+	weir__meter_close(p->budget.meter); /* of a host that was given up */
 	p->budget.meter = weir__host_meter(p->host);
 	p->budget.events = 0;
 	memset(&p->budget.mark, 0, sizeof p->budget.mark);

@@ -97,6 +97,7 @@ static void let_go(struct sup_plugin *p)
 {
 	p->cpu_before_ns += weir__host_cpu_ns(p->host);
 	p->host = NULL; /* ends of calls that come now are nobody's */
+	weir__sup_budget_ended(p);
 	p->asked = p->queries = 0;
 	p->since_ns = 0;
 	p->phase = STOP_NONE;

@@ -125,7 +125,8 @@ static double used_since(const struct sup_plugin *p, uint64_t now_ns)
 	        k.hook_ns - was->kernel.hook_ns) * 100 / (double)(now_ns - was->at_ns);
 }
 
-__attribute__((format(printf, 3, 4))) static void say(struct sup_plugin *p, const char *what, const char *why, ...)
+__attribute__((format(printf, 3, 4)))
+static void say(struct sup_plugin *p, const char *what, const char *why, ...)
 {
 	struct sup_budget *b = &p->budget;
 	va_list ap;
