@@ -221,7 +221,7 @@ static void killed_collectors(void **state)
 	assert_true(dropped(route_of(s, "flood", "count"), "crashed") > 0);
 	assert_int_equal(num(plugin_of(s, "flood"), "restarts"), n);
 	json_decref(s);
-	assert_int_equal(daemon_stop(&r.d, SIGTERM), 0);
+	assert_ends_well(&r.d);
 	log = daemon_log(&r.d);
 	assert_non_null(strstr(log, "every record is accounted for"));
 	free(log);
@@ -297,7 +297,7 @@ static void killed_daemons(void **state)
 			fail_msg("the cgroup of the dead daemon %d is still there", (int)was);
 	}
 	json_decref(wait_for(&d, flood_runs, NULL, "the flood to run again"));
-	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
+	assert_ends_well(&d);
 	daemon_clean(&d);
 }
 
