@@ -112,6 +112,15 @@ bool procs_gone(const struct procs *p, double seconds, pid_t *ret_pid)
 	}
 }
 
+void assert_ends_well(struct daemon *d)
+{
+	int rc = daemon_stop(d, SIGTERM);
+
+	if (rc)
+		fputs(daemon_log(d), stderr);
+	assert_int_equal(rc, 0);
+}
+
 double proc_cpu_s(pid_t pid)
 {
 	return (double)(stat_field(pid, 14, NULL) + stat_field(pid, 15, NULL)) / (double)sysconf(_SC_CLK_TCK);

@@ -29,6 +29,9 @@ void procs_adopt(void);
  * with *ret_pid one that is. */
 bool procs_gone(const struct procs *p, double seconds, pid_t *ret_pid);
 
+/* SIGTERM ends it with 0; else its log is shown. */
+void assert_ends_well(struct daemon *d);
+
 /* CPU time in seconds and resident bytes; 0 if it has gone. */
 double proc_cpu_s(pid_t pid);
 double proc_rss(pid_t pid);

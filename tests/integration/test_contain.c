@@ -159,7 +159,7 @@ static void contained(const struct hostile_case *c)
 		check_cost(&d, cpu_s, now_s() - begun);
 	check_log(&d, c);
 	json_decref(wait_for(&d, came_back, (void *)(uintptr_t)c, "its thread to come back"));
-	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
+	assert_ends_well(&d);
 	daemon_clean(&d);
 }
 
