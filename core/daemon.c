@@ -233,6 +233,8 @@ static void start_processes(struct weir__daemon *d, const struct weir__identity 
 	else if (*why)
 		weir__log(WEIR_INFO, NULL, "cgroups for plugins' processes: %s", why);
 	weir__remote_set_groups(d->groups);
+	weir__remote_set_budget(weir__config_daemon(d->config)->budget_cpu,
+	                        weir__config_daemon(d->config)->budget_memory);
 	weir__bus_setup(weir__config_daemon(d->config)->control_socket);
 }
 

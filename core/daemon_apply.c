@@ -8,6 +8,7 @@
  * touched by it. One that does not settle in time is said as it is then. Main thread.
  */
 #include "daemon_live.h"
+#include "host_remote.h"
 #include "mem.h"
 
 #include <errno.h>
@@ -221,6 +222,8 @@ static void exchange_config(struct live_job *job, struct weir__setup *setup)
 	note_options(job, weir__config_daemon(old), weir__config_daemon(setup->config));
 	d->config = setup->config;
 	setup->config = NULL;
+	weir__remote_set_budget(weir__config_daemon(d->config)->budget_cpu,
+	                        weir__config_daemon(d->config)->budget_memory);
 	weir__sup_set_config(d->sup, d->config);
 	if (old != d->live->boot)
 		weir__config_free(old);

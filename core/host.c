@@ -460,6 +460,12 @@ void weir__host_share_account(struct weir__host *h, struct weir__account *shared
 	h->account = shared;
 }
 
+void weir__host_limit(struct weir__host *h, const struct weir__common_config *c)
+{
+	if (h->remote)
+		weir__remote_limit(h->remote, c);
+}
+
 pid_t weir__host_pid(const struct weir__host *h)
 {
 	return h->remote ? weir__remote_pid(h->remote) : 0;

@@ -93,6 +93,8 @@ int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
                    const struct weir__host_events *events, struct weir__host **ret);
 /* Count there instead, in a process. Before start; it outlives the host. */
 void weir__host_share_account(struct weir__host *h, struct weir__account *shared);
+/* Its budget has changed: so do the walls around its process, if it has one. Main thread. */
+void weir__host_limit(struct weir__host *h, const struct weir__common_config *c);
 /* 0: it runs on a thread. */
 pid_t weir__host_pid(const struct weir__host *h);
 /* What a process counts at its end of a route; all 0: none such. */

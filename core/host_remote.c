@@ -70,10 +70,37 @@ struct weir__remote {
 };
 
 static struct weir__hostgroups *groups;
+static double all_cpu_percent;
+static uint64_t all_memory_bytes;
 
 void weir__remote_set_groups(struct weir__hostgroups *g)
 {
 	groups = g;
+}
+
+void weir__remote_set_budget(double cpu_percent, uint64_t memory_bytes)
+{
+	all_cpu_percent = cpu_percent;
+	all_memory_bytes = memory_bytes;
+}
+
+/* Threads a plugin's process has: nng's, two or so a CPU, and a handful of its own. */
+#define TASKS_MAX 512
+
+static struct weir__hostgroup_limits limits_of(const struct weir__common_config *c)
+{
+	return (struct weir__hostgroup_limits){
+		.cpu_percent = c->budget_cpu > 0 ? c->budget_cpu : all_cpu_percent,
+		.memory_bytes = c->budget_memory ? c->budget_memory : all_memory_bytes,
+		.pids = TASKS_MAX };
+}
+
+void weir__remote_limit(struct weir__remote *r, const struct weir__common_config *c)
+{
+	struct weir__hostgroup_limits limits = limits_of(c);
+
+	if (r->group)
+		weir__hostgroup_limit(r->group, &limits);
 }
 
 /* ---- requests ------------------------------------------------------------------- */
@@ -685,7 +712,7 @@ static int load(struct weir__remote *r)
 
 static void make_group(struct weir__remote *r)
 {
-	struct weir__hostgroup_limits limits = { 0 };
+	struct weir__hostgroup_limits limits = limits_of(&r->h->settings->common);
 	static unsigned number; /* the one before may still be on its way out */
 	char name[64];
 
@@ -699,7 +726,7 @@ static void make_group(struct weir__remote *r)
 int weir__remote_new(struct weir__host *h)
 {
 	struct weir__remote *r = weir__zalloc(sizeof *r);
-	struct weir__confine confine = { .needs = h->desc->needs,
+	struct weir__confine confine = { .needs = h->desc->needs, .memory_bytes = limits_of(&h->settings->common).memory_bytes,
 		.mapped_bytes = 2 * h->settings->common.ring_bytes };
 	int link, rc = r ? 0 : -ENOMEM;
 

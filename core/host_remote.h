@@ -37,6 +37,11 @@ void weir__remote_free(struct weir__remote *r);
 
 /* Where processes get a group of their own; NULL: they do not. */
 void weir__remote_set_groups(struct weir__hostgroups *groups);
+/* What a process may use at the most, if its plugin has no budget of its own: what all of
+ * Weir may. Percent of one core, bytes; 0: no limit. For those that start from now on. */
+void weir__remote_set_budget(double cpu_percent, uint64_t memory_bytes);
+/* The plugin's own budget has changed: a wall that is there moves. */
+void weir__remote_limit(struct weir__remote *r, const struct weir__common_config *c);
 
 /* What a library declares, from a process that does nothing else; 5 s at most. 0, or
  * -errno with a sentence, and in *ret_fd the file, open and checked. What is returned lives

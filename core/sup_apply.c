@@ -109,6 +109,8 @@ static void tune(struct sup_plugin *p)
 	}
 	weir__sup_breaker_configure(p);
 	weir__sup_budget_configure(p);
+	if (p->host)
+		weir__host_limit(p->host, c);
 	if (!p->host || p->desc->kind != WEIR_COLLECTOR)
 		return;
 	rq = (struct weir__request){ .type = WEIR__HOST_LATENCY, .latency = { c->latency,
