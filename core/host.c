@@ -420,8 +420,9 @@ static int start_thread(struct weir__host *h)
 {
 	int rc = -ENOMEM;
 
-	h->account = h->own_account = weir__zalloc(sizeof *h->account);
-	if (h->account)
+	h->own_account = weir__zalloc(sizeof *h->own_account);
+	h->account = h->events.account ? h->events.account : h->own_account;
+	if (h->own_account)
 		rc = init_loop(h);
 	if (!rc)
 		weir__limit_setup(h);
@@ -453,11 +454,6 @@ int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
 	if (!rc)
 		*ret = h;
 	return rc;
-}
-
-void weir__host_share_account(struct weir__host *h, struct weir__account *shared)
-{
-	h->account = shared;
 }
 
 void weir__host_limit(struct weir__host *h, const struct weir__common_config *c)

@@ -38,6 +38,9 @@ struct weir__host_events {
 	void (*died)(void *arg, struct weir__host *h, const char *why);
 	/* weir_host.ask(); must answer by weir__host_answer(), any thread. */
 	void (*ask)(void *arg, struct weir__host *h, const char *query, uint64_t ticket);
+	/* Count there, in a process whose daemon looks at it; it outlives the host. NULL: in
+	 * memory of the host's own. From before the thread begins: it looks at it first. */
+	struct weir__account *account;
 };
 
 /* One route as it was let go. */
@@ -91,8 +94,6 @@ struct weir__snapshot {
 int weir__host_new(uv_loop_t *main_loop, const struct weir_plugin_desc *desc,
                    const struct weir__settings *settings, struct weir__metrics_set *metrics,
                    const struct weir__host_events *events, struct weir__host **ret);
-/* Count there instead, in a process. Before start; it outlives the host. */
-void weir__host_share_account(struct weir__host *h, struct weir__account *shared);
 /* Its budget has changed: so do the walls around its process, if it has one. Main thread. */
 void weir__host_limit(struct weir__host *h, const struct weir__common_config *c);
 /* 0: it runs on a thread. */

@@ -284,7 +284,7 @@ static int map_account(int fd)
 
 static int prepare_host(const json_t *j, int fd, char *why, size_t size)
 {
-	static const struct weir__host_events events = { .failed = on_failed, .ask = on_ask };
+	struct weir__host_events events = { .failed = on_failed, .ask = on_ask };
 	const char *name = json_string_value(json_object_get(j, "name"));
 	int rc;
 
@@ -302,11 +302,10 @@ static int prepare_host(const json_t *j, int fd, char *why, size_t size)
 	child.metrics = weir__metrics_set_new(child.settings->name, &child.loaded->desc.metrics);
 	if (!child.metrics)
 		return -ENOMEM;
+	events.account = child.account;
 	rc = weir__host_new(&child.loop, &child.loaded->desc, child.settings, child.metrics, &events, &child.host);
-	if (!rc) {
-		weir__host_share_account(child.host, child.account);
+	if (!rc)
 		child.host->metrics_walk = walk_all;
-	}
 	return rc;
 }
 
