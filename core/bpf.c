@@ -33,7 +33,8 @@ int weir__bpf_new(const struct weir_source *source, uint64_t ring_bytes, struct 
 		b->program_count = WEIR_MAX_PROGRAMS;
 	for (size_t i = 0; i < b->program_count; i++) {
 		b->programs[i].pub.row = weir_table_row(&source->programs, (uint32_t)i);
-		b->programs[i].perf_fd = -1;
+		b->programs[i].link_perf_fd = -1;
+		b->programs[i].perf_fd = b->programs[i].adopted_fd = b->programs[i].link_fd = -1;
 	}
 	for (size_t i = 0; i < sizeof b->ring_fds / sizeof b->ring_fds[0]; i++)
 		b->ring_fds[i] = -1;
@@ -250,8 +251,12 @@ void weir__bpf_close_object(struct weir__bpf *b)
 	b->mmap_count = 0;
 	b->knobs = NULL;
 	b->account = NULL;
-	for (size_t i = 0; i < b->program_count; i++)
+	for (size_t i = 0; i < b->program_count; i++) {
 		b->programs[i].prog = NULL;
+		if (b->programs[i].adopted_fd >= 0)
+			close(b->programs[i].adopted_fd);
+		b->programs[i].adopted_fd = -1;
+	}
 	bpf_object__close(b->obj);
 	b->obj = NULL;
 	b->loaded = false;
@@ -319,6 +324,17 @@ static int make_rings(struct weir__bpf *b)
 	return 0;
 }
 
+int weir__bpf_map_accounts(struct weir__bpf *b)
+{
+	b->knobs = map_map(b, WEIR_MAP_KNOBS, PROT_READ | PROT_WRITE, NULL, NULL);
+	b->account = map_map(b, WEIR_MAP_CPU, PROT_READ, NULL, NULL);
+	if (b->knobs && b->account)
+		return 0;
+	weir__bpf_say(b->error, "the BPF object does not include weir_bpf.h: "
+	              "no maps " WEIR_MAP_KNOBS " and " WEIR_MAP_CPU);
+	return -EINVAL;
+}
+
 int weir__bpf_setup_maps(struct weir__bpf *b)
 {
 	int rc = make_rings(b);
@@ -330,13 +346,9 @@ int weir__bpf_setup_maps(struct weir__bpf *b)
 		         ? "raise the limit on open files to 1024" : "set a smaller `ring`");
 		return rc;
 	}
-	b->knobs = map_map(b, WEIR_MAP_KNOBS, PROT_READ | PROT_WRITE, NULL, NULL);
-	b->account = map_map(b, WEIR_MAP_CPU, PROT_READ, NULL, NULL);
-	if (!b->knobs || !b->account) {
-		weir__bpf_say(b->error, "the BPF object does not include weir_bpf.h: "
-		         "no maps " WEIR_MAP_KNOBS " and " WEIR_MAP_CPU);
-		return -EINVAL;
-	}
+	rc = weir__bpf_map_accounts(b);
+	if (rc)
+		return rc;
 	*b->knobs = (struct weir_knobs){ .sample_threshold = ~0u, .weight = 1,
 		.wake_bytes = b->ring_size / 4, .own_tgid = (uint32_t)getpid(), .cpus = b->cpus };
 	return 0;
@@ -430,8 +442,7 @@ static uint64_t program_missed(const struct program_state *s)
 	struct bpf_prog_info info = { 0 };
 	__u32 len = sizeof info;
 
-	if (!s->prog || bpf_program__fd(s->prog) < 0 ||
-	    bpf_obj_get_info_by_fd(bpf_program__fd(s->prog), &info, &len))
+	if (weir__bpf_program_fd(s) < 0 || bpf_obj_get_info_by_fd(weir__bpf_program_fd(s), &info, &len))
 		return s->pub.missed;
 	return info.recursion_misses;
 }

@@ -92,6 +92,31 @@ struct weir__bpf_map_info {
 };
 size_t weir__bpf_maps(struct weir__bpf *b, struct weir__bpf_map_info *info, size_t max);
 
+/* ---- handing over; bpf_adopt.c ---- */
+
+/* Bounds: maps of one object (iomonitor has 20), rings that fit into one message. */
+#define WEIR__HANDLES_MAPS  64
+#define WEIR__HANDLES_RINGS 64
+struct weir__bpf_handles {
+	uint64_t identity;     /* of the object's bytes and settings */
+	bool movable;          /* what follows is filled in; the descriptors are the holder's */
+	uint32_t map_count, program_count, ring_count, ring_size;
+	struct { char name[32]; int fd; } maps[WEIR__HANDLES_MAPS];
+	struct { char variant[64]; int fd, link_fd; bool attached; } programs[WEIR_MAX_PROGRAMS];
+	int ring_fds[WEIR__HANDLES_RINGS];
+};
+/* Same object, same settings: it could be adopted. */
+uint64_t weir__bpf_identity(const struct weir__bpf *b);
+/* Duplicates of all descriptors. 0 (perhaps not movable), or -errno. */
+int weir__bpf_export(struct weir__bpf *b, struct weir__bpf_handles *ret);
+void weir__bpf_handles_close(struct weir__bpf_handles *h);
+/* Instead of load; takes the descriptors it uses. -EXDEV: another object, or not movable. */
+int weir__bpf_adopt(struct weir__bpf *b, struct weir__bpf_handles *h);
+/* The programs are this process's now. */
+void weir__bpf_own(struct weir__bpf *b);
+/* Instead of free, once another host has adopted it: its programs stay attached. */
+void weir__bpf_part(struct weir__bpf *b);
+
 /* bpf(2) on a map's descriptor; 0 or -errno. Any thread. */
 int weir__map_lookup(int fd, const void *key, void *value);
 int weir__map_update(int fd, const void *key, const void *value, uint64_t flags);

@@ -161,8 +161,7 @@ static int tracepoint_id(const char *category_name)
 	return n < 0 ? n : atoi(text);
 }
 
-/* Classic tracepoint: through perf, with tracefs mounted or not. */
-static int attach_tracepoint(struct program_state *s, const char *category_name)
+int weir__bpf_perf_tracepoint(struct program_state *s, const char *category_name)
 {
 	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .size = sizeof attr,
 		.sample_period = 1, .wakeup_events = 1 };
@@ -175,12 +174,20 @@ static int attach_tracepoint(struct program_state *s, const char *category_name)
 		return id;
 	}
 	attr.config = (__u64)id;
-	s->perf_fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	id = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	return id < 0 ? -errno : id;
+}
+
+/* Classic tracepoint: through perf, with tracefs mounted or not. */
+static int attach_tracepoint(struct program_state *s, const char *category_name)
+{
+	s->perf_fd = weir__bpf_perf_tracepoint(s, category_name);
 	if (s->perf_fd < 0)
-		return -errno;
+		return s->perf_fd;
 	s->link = bpf_program__attach_perf_event(s->prog, s->perf_fd);
 	if (!s->link)
 		return -errno;
+	s->link_perf_fd = s->perf_fd;
 	s->perf_fd = -1; /* the link's: it closes it */
 	return 0;
 }
@@ -193,6 +200,11 @@ int weir__bpf_attach_state(struct weir__bpf *b, struct program_state *s)
 	(void)b;
 	if (s->link)
 		return 0;
+	if (s->adopted_fd >= 0 && strncmp(section, "iter", 4)) {
+		rc = weir__bpf_attach_adopted(s);
+		s->pub.attached = !rc;
+		return rc;
+	}
 	if (s->pub.shed) {
 		s->back = true; /* when the pressure is over */
 		return 0;
@@ -224,6 +236,10 @@ void weir__bpf_detach_state(struct program_state *s)
 {
 	bpf_link__destroy(s->link);
 	s->link = NULL;
+	s->link_perf_fd = -1;
+	if (s->link_fd >= 0)
+		close(s->link_fd);
+	s->link_fd = -1;
 	if (s->perf_fd >= 0)
 		close(s->perf_fd);
 	s->perf_fd = -1;
@@ -327,7 +343,7 @@ int weir__bpf_shed(struct weir__bpf *b, uint32_t below)
 		if (!s->prog)
 			continue; /* not loaded yet: attach_all() leaves it out */
 		if (shed) {
-			s->back = s->link != NULL;
+			s->back = weir__bpf_link_fd(s) >= 0;
 			weir__bpf_detach_state(s);
 		} else if (s->back) {
 			s->back = false;
@@ -345,11 +361,13 @@ int weir__bpf_iter(struct weir__bpf *b, const char *program)
 
 	if (!s || !s->prog)
 		return -ENOENT;
-	if (!s->link) {
+	if (s->adopted_fd >= 0 && (fd = weir__bpf_attach_adopted(s)) < 0)
+		return fd;
+	if (s->adopted_fd < 0 && !s->link) {
 		s->link = bpf_program__attach_iter(s->prog, NULL);
 		if (!s->link)
 			return -errno;
 	}
-	fd = bpf_iter_create(bpf_link__fd(s->link));
+	fd = bpf_iter_create(weir__bpf_link_fd(s));
 	return fd < 0 ? -errno : fd;
 }

@@ -35,6 +35,8 @@ struct program_state {
 	struct bpf_program *prog;
 	struct bpf_link *link;
 	int perf_fd;                  /* until the link has it, else -1 */
+	int link_perf_fd;             /* the same once it is the link's: not ours to close, but once */
+	int adopted_fd, link_fd;      /* of another host's, else -1: bpf_adopt.c */
 	bool back;                    /* shed: attach it again when it is over */
 };
 
@@ -69,7 +71,16 @@ int weir__bpf_attach_state(struct weir__bpf *b, struct program_state *s);
 void weir__bpf_detach_state(struct program_state *s);
 struct program_state *weir__bpf_find(struct weir__bpf *b, const char *name);
 
+/* A classic tracepoint's perf event, or -errno. */
+int weir__bpf_perf_tracepoint(struct program_state *s, const char *category_name);
+
+/* bpf_adopt.c */
+int weir__bpf_program_fd(const struct program_state *s);
+int weir__bpf_link_fd(const struct program_state *s);
+int weir__bpf_attach_adopted(struct program_state *s);
+
 /* bpf.c */
+int weir__bpf_map_accounts(struct weir__bpf *b);
 int weir__bpf_open_object(struct weir__bpf *b);
 void weir__bpf_close_object(struct weir__bpf *b);
 int weir__bpf_setup_maps(struct weir__bpf *b);

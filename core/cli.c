@@ -56,6 +56,12 @@ static const struct {
 	{ "disable", BIT(SOCKET) | BIT(FOR) | BIT(PERSIST) | BIT(JSON),
 	  "Holds until the daemon ends, over reloads too; with --persist over its restarts." },
 	{ "restart", BIT(SOCKET) | BIT(JSON), NULL },
+	{ "upgrade", BIT(SOCKET) | BIT(JSON),
+	  "The new build starts beside the old one and takes over when it is healthy: no record is\n"
+	  "lost or comes twice. If it does not start, or says it is not well, the old one goes on.\n"
+	  "Holds until the daemon ends: put the file in the old one's place, or its path into the\n"
+	  "configuration, for longer than that.\n"
+	  "Exit: 1 if the old build goes on." },
 	{ "set", BIT(SOCKET) | BIT(FOR) | BIT(PERSIST) | BIT(UNSET) | BIT(JSON),
 	  "Above the file and the environment, until the daemon ends; with --persist over its\n"
 	  "restarts. Without VALUE: what it is now, and where that comes from. Options of\n"

@@ -23,6 +23,7 @@
 	X(enable,  "NAME",                    "Switch a plugin on")            \
 	X(disable, "NAME",                    "Switch a plugin off")           \
 	X(restart, "NAME",                    "Stop and start a plugin")       \
+	X(upgrade, "NAME FILE",               "Let another build of a plugin take over from the running one") \
 	X(set,     "NAME.OPTION [VALUE]",     "Set an option of the running daemon, or show it") \
 	X(reload,  "",                        "Read the configuration again, change only what changed") \
 	X(config,  "check | show | schema",   "Check, print or describe the configuration") \

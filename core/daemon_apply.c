@@ -111,7 +111,7 @@ static void settled(void *arg, int err, const char *state, const char *message)
 	it->settled = true;
 	it->failed |= err && it->change != WEIR__CHANGE_REMOVED && it->change != WEIR__CHANGE_DISABLED;
 	snprintf(it->state, sizeof it->state, "%s", it->change == WEIR__CHANGE_REMOVED ? "gone" : state);
-	if (it->failed)
+	if (it->failed || job->upgrade)
 		snprintf(it->message, sizeof it->message, "%s", message);
 	if (!--job->waiting)
 		finish(job);
@@ -161,6 +161,9 @@ static void change_one(struct live_job *job, struct weir__setup_plugin *p)
 	struct live_item *it = add_item(job, new->name, change);
 
 	p->settings = NULL;
+	/* The same build again, if somebody wants that. */
+	if (job->upgrade && old && !strcmp(new->name, job->subject))
+		it->change = change = WEIR__CHANGE_RESTARTED;
 	switch (change) {
 	case WEIR__CHANGE_UNCHANGED:
 		weir__settings_free(new);
@@ -176,6 +179,10 @@ static void change_one(struct live_job *job, struct weir__setup_plugin *p)
 		weir__sup_update(sup, new->name, new);
 		break;
 	default:
+		if (job->upgrade && !strcmp(new->name, job->subject)) {
+			weir__sup_upgrade(sup, new->name, new, p->refused);
+			break;
+		}
 		weir__sup_replace(sup, new->name, new, p->refused);
 		break;
 	}

@@ -253,6 +253,12 @@ static void do_set(struct weir__daemon *d, struct weir__control_request *req, co
 	weir__live_set(d, req, &ask);
 }
 
+static void do_upgrade(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
+{
+	note_change(req, text_of(body, "plugin"), "upgrade");
+	weir__live_upgrade(d, req, text_of(body, "plugin"), text_of(body, "path"));
+}
+
 static void do_get(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
 {
 	weir__live_get(d, req, text_of(body, "plugin"), text_of(body, "option"));

@@ -144,7 +144,7 @@ static const struct weir__settings *running_settings(void *arg, const char *name
 int weir__live_build(struct weir__daemon *d, bool from_file, struct weir__overrides *o,
                  struct weir__diags *diags, struct weir__setup *ret)
 {
-	const struct weir__setup_running running = { running_settings, d->sup };
+	const struct weir__setup_running running = { running_settings, d->sup, d->live->upgrade };
 	int rc = weir__setup_again(d->config, from_file ? NULL : &running, o, diags, ret);
 
 	if (rc)

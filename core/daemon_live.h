@@ -10,6 +10,7 @@
 #include "reload.h"
 
 struct weir__watch;
+struct live_job;
 
 /* Who waits for the next reload: it begins when the one under way has settled. */
 struct live_asker {
@@ -22,6 +23,7 @@ struct weir__live {
 	struct weir__config *boot; /* the first one; some options hold until a restart */
 	uv_timer_t expiry;         /* of overrides */
 	bool reloading;
+	const char *upgrade;       /* while a setup is built: whose library is looked for anew */
 	struct live_asker *waiting;
 	struct weir__watch *watch;
 	uint64_t applied, unchanged, refused; /* reloads by result */
@@ -33,6 +35,7 @@ struct weir__live_ask {
 	const char *value; /* NULL: --unset */
 	double for_s;      /* 0: for good */
 	bool persist;
+	bool upgrade;      /* `value` is a library: it takes over from the running one */
 };
 
 int weir__live_init(struct weir__daemon *d, struct weir__config *boot);
@@ -56,6 +59,11 @@ json_t *weir__live_overrides(struct weir__daemon *d);
 /* The configuration in effect, as `weir config show` prints it; NULL: no memory. */
 json_t *weir__live_text(struct weir__daemon *d);
 
+/* daemon_upgrade.c: the library's own path is an option set at run time from then on. */
+void weir__live_upgrade(struct weir__daemon *d, struct weir__control_request *req, const char *plugin,
+                        const char *path);
+void weir__upgrade_done(struct live_job *job);
+
 /* ---- shared by daemon_live.c, daemon_reload.c, daemon_set.c, daemon_get.c ---- */
 
 double weir__wall_s(void);
@@ -67,7 +75,6 @@ int weir__live_build(struct weir__daemon *d, bool from_file, struct weir__overri
  * or to the log. */
 int weir__live_keep(struct weir__daemon *d, const struct weir__setup *setup,
                     struct weir__control_request *req);
-struct live_job;
 /* weir__job_apply, and what else has to follow. */
 void weir__live_apply(struct weir__daemon *d, struct live_job *job, struct weir__setup *setup);
 /* The same with nobody waiting. Takes what is in setup. 0 or -ENOMEM. */
@@ -106,7 +113,7 @@ struct live_job {
 	void (*done)(struct live_job *job); /* all have settled, or the time is over */
 	char subject[WEIR__OVERRIDE_KEY_MAX]; /* of a set: the key */
 	char value[256];
-	bool unset;
+	bool unset, upgrade;
 	struct live_item *items;
 	size_t count;
 	json_t *daemon_options;

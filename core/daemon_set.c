@@ -115,8 +115,10 @@ void weir__live_set(struct weir__daemon *d, struct weir__control_request *req,
 		weir__control_error(req, "weir status shows what is", "%s is not set", key);
 		return;
 	}
+	d->live->upgrade = ask->upgrade ? ask->plugin : NULL;
 	if (!rc)
 		rc = weir__live_build(d, false, &o, &diags, &setup);
+	d->live->upgrade = NULL;
 	if (rc) {
 		refuse_change(req, rc, &diags);
 		weir__diags_fini(&diags);
@@ -137,8 +139,11 @@ void weir__live_set(struct weir__daemon *d, struct weir__control_request *req,
 	}
 	a->req = req;
 	job->askers = a;
-	job->done = set_done;
+	job->done = ask->upgrade ? weir__upgrade_done : set_done;
 	name_job(job, key, ask);
+	job->upgrade = ask->upgrade;
+	if (ask->upgrade)
+		snprintf(job->subject, sizeof job->subject, "%s", ask->plugin);
 	weir__live_apply(d, job, &setup);
 }
 
@@ -174,7 +179,7 @@ static bool kept(const struct weir__overrides *o, const char *key)
 bool weir__live_switch(struct weir__daemon *d, struct weir__control_request *req, const char *plugin,
                        bool on, double for_s, bool persist)
 {
-	struct weir__live_ask ask = { plugin, "enabled", on ? "true" : "false", for_s, persist };
+	struct weir__live_ask ask = { plugin, "enabled", on ? "true" : "false", for_s, persist, false };
 	char key[WEIR__OVERRIDE_KEY_MAX], path[4096];
 	struct weir__diags diags = { 0 };
 	struct weir__overrides o;

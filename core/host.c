@@ -577,7 +577,7 @@ int weir__host_start(struct weir__host *h)
 		return rc;
 	h->started = true;
 	if (h->desc->kind == WEIR_COLLECTOR) {
-		rc = weir__source_start(h);
+		rc = h->beside ? weir__source_prepare(h, h->beside_source) : weir__source_start(h);
 		if (rc) {
 			run_end(h, WEIR__IN_STOP, h->desc->stop);
 			h->started = false;

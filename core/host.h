@@ -171,6 +171,8 @@ struct weir__busy {
 /* ---- any thread ------------------------------------------------------------------ */
 
 const struct weir_plugin_desc *weir__host_desc(const struct weir__host *h);
+/* Give one back that was not needed. Main thread. */
+void weir__host_keep_meter(struct weir__host *h, struct weir__meter *m);
 /* Is it in a callback of the plugin's? Nobody is woken. */
 bool weir__host_busy(struct weir__host *h, struct weir__busy *ret);
 /* A reader for its kernel side, the caller's; NULL if it has none. Main thread, between

@@ -51,6 +51,7 @@ struct weir__end_account {
 	X(INIT,         "init",         "init()")                              \
 	X(START,        "start",        "start()")                             \
 	X(STOP,         "stop",         "stop()")                              \
+	X(CHECK,        "check",        "check()")                             \
 	X(FINI,         "fini",         "fini()")                              \
 	X(COLLECT,      "collect",      "collect(), before a scrape")          \
 	X(DELIVER,      "deliver",      "deliver() of an output")              \

@@ -14,6 +14,7 @@
 #include "desc_wire.h"
 #include "host_link.h"
 #include "host_priv.h"
+#include "host_upgrade.h"
 #include "host_wire.h"
 #include "loader.h"
 #include "log.h"
@@ -36,6 +37,11 @@
 /* Longer than any scrape takes to be put together. */
 #define METRICS_TIMEOUT_S 1
 
+struct child_upgrade {
+	struct weir__bpf_handles handles;
+	struct weir__yielded yielded;
+};
+
 /* A request being carried out. */
 struct child_call {
 	struct weir__request rq;
@@ -43,6 +49,7 @@ struct child_call {
 	struct weir__snapshot snap;
 	void *args;
 	json_t *json;
+	struct child_upgrade *upgrade; /* EXPORT, ADOPT, YIELD, TAKE */
 };
 
 /* One end of a route. */
@@ -309,10 +316,10 @@ static int prepare_host(const json_t *j, int fd, char *why, size_t size)
 	return rc;
 }
 
-static void send_started(uint32_t id, int rc, const char *why)
+static void send_started(uint16_t type, uint32_t id, int rc, const char *why, bool adopted)
 {
-	struct weir__link_head head = { .type = WEIR__WIRE_REQUEST + WEIR__HOST_START, .id = id, .rc = rc };
-	struct weir__wire_started s = { .source = -1 };
+	struct weir__link_head head = { .type = type, .id = id, .rc = rc };
+	struct weir__wire_started s = { .source = -1, .adopted = adopted };
 	struct weir__host *h = child.host;
 	int fds[2] = { h && h->bpf ? weir__bpf_map_fd(h->bpf, WEIR_MAP_CPU) : -1,
 		h && h->bpf ? weir__bpf_map_fd(h->bpf, WEIR_MAP_KNOBS) : -1 };
@@ -338,6 +345,9 @@ static void free_call(struct child_call *c)
 		weir__options_free(&c->rq.query.row->args, c->args);
 	if (c->rq.type == WEIR__HOST_QUERY)
 		weir__free(c->rq.query.answer.text);
+	if (c->upgrade)
+		weir__bpf_handles_close(&c->upgrade->handles);
+	weir__free(c->upgrade);
 	weir__free(c->args);
 	json_decref(c->json);
 	weir__free(c);
@@ -360,6 +370,16 @@ static void send_snapshot(struct child_call *c)
 	json_decref(samples);
 }
 
+static void send_export(struct child_call *c)
+{
+	const struct weir__bpf_handles *h = &c->upgrade->handles;
+	int fds[WEIR__LINK_FDS];
+	struct weir__link_head head = { .type = WEIR__WIRE_REQUEST + WEIR__HOST_EXPORT, .id = c->id,
+		.rc = c->rq.rc, .fds = (uint16_t)weir__handles_fds(h, fds) };
+
+	send_head(head, h, sizeof *h, fds);
+}
+
 static void done(struct weir__host *h, struct weir__request *rq)
 {
 	struct child_call *c = rq->arg;
@@ -370,7 +390,18 @@ static void done(struct weir__host *h, struct weir__request *rq)
 	send_lines(); /* what was said before comes before */
 	switch (rq->type) {
 	case WEIR__HOST_START:
-		send_started(c->id, rq->rc, NULL);
+	case WEIR__HOST_PREPARE:
+	case WEIR__HOST_TAKE:
+		send_started(type, c->id, rq->rc, NULL, false);
+		break;
+	case WEIR__HOST_ADOPT:
+		send_started(type, c->id, rq->rc, NULL, rq->adopt.adopted);
+		break;
+	case WEIR__HOST_EXPORT:
+		send_export(c);
+		break;
+	case WEIR__HOST_YIELD:
+		reply(type, c->id, rq->rc, &c->upgrade->yielded, sizeof c->upgrade->yielded);
 		break;
 	case WEIR__HOST_STOP:
 		reply(type, c->id, rq->rc, rq->stop.items, rq->stop.count * sizeof rq->stop.items[0]);
@@ -549,10 +580,44 @@ static uint32_t number(const char *body, size_t len)
 	return v;
 }
 
+static int prepare_upgrade(struct child_call *c, const char *body, size_t len, int *fds, size_t fd_count)
+{
+	struct child_upgrade *u = c->upgrade = weir__zalloc(sizeof *u);
+
+	if (!u)
+		return -ENOMEM;
+	switch (c->rq.type) {
+	case WEIR__HOST_ADOPT:
+		if (len != sizeof u->handles)
+			return -EINVAL;
+		memcpy(&u->handles, body, len);
+		c->rq.adopt.handles = &u->handles;
+		return weir__handles_take(&u->handles, fds, fd_count) ? 0 : -EINVAL;
+	case WEIR__HOST_YIELD:
+		c->rq.yield.adopted = len && *body;
+		c->rq.yield.yielded = &u->yielded;
+		return 0;
+	case WEIR__HOST_TAKE:
+		if (len != sizeof u->yielded)
+			return -EINVAL;
+		memcpy(&u->yielded, body, len);
+		c->rq.take.yielded = &u->yielded;
+		return 0;
+	default:
+		c->rq.export.handles = &u->handles;
+		return 0;
+	}
+}
+
 /* < 0: it is answered with that here. */
-static int prepare(struct child_call *c, const char *body, size_t len)
+static int prepare(struct child_call *c, const char *body, size_t len, int *fds, size_t fd_count)
 {
 	switch (c->rq.type) {
+	case WEIR__HOST_EXPORT:
+	case WEIR__HOST_ADOPT:
+	case WEIR__HOST_YIELD:
+	case WEIR__HOST_TAKE:
+		return prepare_upgrade(c, body, len, fds, fd_count);
 	case WEIR__HOST_ATTACH:
 		return prepare_attach(c, body, len);
 	case WEIR__HOST_DETACH:
@@ -604,17 +669,19 @@ static void do_start(struct child_call *c, const char *body, size_t len, const i
 		.kinds_off = json_u32(c->json, "kinds_off"),
 		.detach_below = json_u32(c->json, "detach_below"),
 		.widen = json_is_true(json_object_get(c->json, "widen")) };
+	snprintf(c->rq.start.beside, sizeof c->rq.start.beside, "%s", json_object_get(c->json, "beside")
+	         ? json_string_value(json_object_get(c->json, "beside")) : "");
 	if (c->rq.start.tune.weight > WEIR__WEIGHT_MAX)
 		c->rq.start.tune.weight = WEIR__WEIGHT_MAX;
 	if (!rc)
 		rc = weir__host_request(child.host, &c->rq);
 	if (!rc)
 		return;
-	send_started(c->id, rc, why);
+	send_started((uint16_t)(WEIR__WIRE_REQUEST + c->rq.type), c->id, rc, why, false);
 	free_call(c);
 }
 
-static void do_request(const struct weir__link_head *head, const char *body, const int *fds)
+static void do_request(const struct weir__link_head *head, const char *body, int *fds)
 {
 	struct child_call *c = weir__zalloc(sizeof *c);
 	int rc;
@@ -625,7 +692,7 @@ static void do_request(const struct weir__link_head *head, const char *body, con
 	c->rq.type = (enum weir__request_type)(head->type - WEIR__WIRE_REQUEST);
 	c->rq.done = done;
 	c->rq.arg = c;
-	if (c->rq.type == WEIR__HOST_START) {
+	if (c->rq.type == WEIR__HOST_START || c->rq.type == WEIR__HOST_PREPARE) {
 		do_start(c, body, head->len, fds, head->fds);
 		return;
 	}
@@ -636,7 +703,7 @@ static void do_request(const struct weir__link_head *head, const char *body, con
 	if (c->rq.type == WEIR__HOST_RECEIVE)
 		rc = do_receive(body, head->len);
 	else
-		rc = child.host ? prepare(c, body, head->len) : -ESHUTDOWN;
+		rc = child.host ? prepare(c, body, head->len, fds, head->fds) : -ESHUTDOWN;
 	if (!rc && c->rq.type != WEIR__HOST_RECEIVE)
 		rc = weir__host_request(child.host, &c->rq);
 	else if (c->rq.type == WEIR__HOST_RECEIVE || rc) {

@@ -412,6 +412,50 @@ void weir__host_detach(struct weir__host *h, struct weir__route *r, struct weir_
 	recompute_routed(h);
 }
 
+void weir__emit_add_counts(struct weir_kind_counts *to, const struct weir_kind_counts *c)
+{
+	to->seen += c->seen;
+	to->filtered += c->filtered;
+	to->sampled += c->sampled;
+	to->rate_limited += c->rate_limited;
+	to->ring_full += c->ring_full;
+	to->too_big += c->too_big;
+	to->map_full += c->map_full;
+}
+
+/* May wrap: a beginning that is taken from what is added later. */
+void weir__emit_sub_counts(struct weir_kind_counts *from, const struct weir_kind_counts *c)
+{
+	from->seen -= c->seen;
+	from->filtered -= c->filtered;
+	from->sampled -= c->sampled;
+	from->rate_limited -= c->rate_limited;
+	from->ring_full -= c->ring_full;
+	from->too_big -= c->too_big;
+	from->map_full -= c->map_full;
+}
+
+void weir__emit_rebase(struct weir__host *h)
+{
+	weir__emit_update_missed(h);
+	for (size_t i = 0; i < h->route_count; i++)
+		weir__emit_account(h, h->routes[i].account->topics, &h->routes[i].account->base);
+}
+
+size_t weir__host_detach_all(struct weir__host *h, struct weir__detached *items)
+{
+	size_t n = 0;
+
+	while (h->route_count && n < WEIR__MAX_ROUTES) {
+		struct weir__detached *d = &items[n++];
+
+		d->id = h->routes[0].account->id;
+		d->sent = h->routes[0].account->sent;
+		weir__host_detach(h, h->routes[0].route, &d->ledger);
+	}
+	return n;
+}
+
 /* ---- a host that is lost or dead ------------------------------------------------------- */
 
 bool weir__host_is_lost(struct weir__host *h)

@@ -88,6 +88,9 @@ struct weir__host {
 
 	/* life */
 	bool inited, started;
+	bool waiting, adopted;         /* it has its BPF object, the old one's if adopted, but does not drain */
+	bool beside;                   /* being prepared beside the one it will replace */
+	char beside_source[32];
 	int source;                    /* index, -1 none */
 	bool approx;                   /* source_approx() of the running one */
 	uv_timer_t tick;
@@ -182,6 +185,12 @@ void weir__emit_account(struct weir__host *h, uint32_t topics, struct weir__ledg
 /* What the kernel has seen of these topics, all objects so far. */
 uint64_t weir__emit_seen(struct weir__host *h, uint32_t topics);
 void weir__emit_close_kernel(struct weir__host *h);
+void weir__emit_add_counts(struct weir_kind_counts *to, const struct weir_kind_counts *c);
+void weir__emit_sub_counts(struct weir_kind_counts *from, const struct weir_kind_counts *c);
+/* The account's beginning has been set: routes that are attached begin there. */
+void weir__emit_rebase(struct weir__host *h);
+/* Every route; returns how many. */
+size_t weir__host_detach_all(struct weir__host *h, struct weir__detached *items);
 /* Runs the kernel skipped, booked on the lowest kind of their program. */
 void weir__emit_update_missed(struct weir__host *h);
 
@@ -210,6 +219,12 @@ static inline bool limit_take(struct weir__host *h)
 
 /* host_source.c */
 int weir__source_start(struct weir__host *h);
+/* In steps, for one that takes over: up to prepare(); start(); its tick; stop(). */
+int weir__source_prepare(struct weir__host *h, const char *name);
+int weir__source_begin(struct weir__host *h);
+void weir__source_tick(struct weir__host *h, bool on);
+void weir__source_end(struct weir__host *h);
+void weir__source_forget(struct weir__host *h, const struct weir_source *s);
 void weir__source_widen(struct weir__host *h, bool wide); /* ticks at half the rate */
 void weir__source_stop(struct weir__host *h);
 

@@ -13,6 +13,7 @@
 #include "desc_wire.h"
 #include "host_link.h"
 #include "host_priv.h"
+#include "host_upgrade.h"
 #include "host_wire.h"
 #include "hostgroup.h"
 #include "log.h"
@@ -174,18 +175,38 @@ static int send_start(struct weir__remote *r, uint32_t id, const struct weir__re
 		    "wanted", (json_int_t)rq->start.wanted, "weight", (json_int_t)rq->start.tune.weight,
 		    "kinds_off", (json_int_t)rq->start.tune.kinds_off,
 		    "detach_below", (json_int_t)rq->start.tune.detach_below, "widen", rq->start.tune.widen));
-	return send_json(r->link, WEIR__WIRE_REQUEST + WEIR__HOST_START, id, j, &r->shared_fd, 1);
+	if (j && rq->type == WEIR__HOST_PREPARE)
+		json_object_set_new(j, "beside", json_string(rq->start.beside));
+	return send_json(r->link, (uint16_t)(WEIR__WIRE_REQUEST + rq->type), id, j, &r->shared_fd, 1);
+}
+
+static int send_adopt(struct weir__remote *r, uint32_t id, const struct weir__request *rq)
+{
+	int fds[WEIR__LINK_FDS];
+	struct weir__link_head head = { .type = WEIR__WIRE_REQUEST + WEIR__HOST_ADOPT, .id = id,
+		.len = sizeof *rq->adopt.handles,
+		.fds = (uint16_t)weir__handles_fds(rq->adopt.handles, fds) };
+
+	return weir__link_send(r->link, &head, rq->adopt.handles, fds);
 }
 
 static int send_request(struct weir__remote *r, uint32_t id, const struct weir__request *rq)
 {
 	uint16_t type = (uint16_t)(WEIR__WIRE_REQUEST + rq->type);
 	struct weir__wire_route w;
-	uint8_t collect;
+	uint8_t flag;
 
 	switch (rq->type) {
 	case WEIR__HOST_START:
+	case WEIR__HOST_PREPARE:
 		return send_start(r, id, rq);
+	case WEIR__HOST_ADOPT:
+		return send_adopt(r, id, rq);
+	case WEIR__HOST_YIELD:
+		flag = rq->yield.adopted;
+		return send_bytes(r->link, type, id, &flag, sizeof flag);
+	case WEIR__HOST_TAKE:
+		return send_bytes(r->link, type, id, rq->take.yielded, sizeof *rq->take.yielded);
 	case WEIR__HOST_ATTACH:
 		w = wire_route(&rq->attach.config, rq->attach.url, rq->attach.topics);
 		return send_bytes(r->link, type, id, &w, sizeof w);
@@ -196,8 +217,8 @@ static int send_request(struct weir__remote *r, uint32_t id, const struct weir__
 	case WEIR__HOST_CLOSE:
 		return send_bytes(r->link, type, id, &rq->close.id, sizeof rq->close.id);
 	case WEIR__HOST_SNAPSHOT:
-		collect = rq->snapshot.collect;
-		return send_bytes(r->link, type, id, &collect, sizeof collect);
+		flag = rq->snapshot.collect;
+		return send_bytes(r->link, type, id, &flag, sizeof flag);
 	case WEIR__HOST_WANTED:
 		return send_bytes(r->link, type, id, &rq->wanted.wanted, sizeof rq->wanted.wanted);
 	case WEIR__HOST_LATENCY:
@@ -241,7 +262,7 @@ static struct pending *pull(struct weir__remote *r, uint32_t id)
 int weir__remote_request(struct weir__remote *r, struct weir__request *rq)
 {
 	uint32_t id;
-	int rc = push(r, rq, &id);
+	int rc = r->told ? -EPIPE : push(r, rq, &id);
 
 	if (rc)
 		return rc;
@@ -277,7 +298,7 @@ static void map_cpus(struct weir__remote *r, uint32_t cpus, int fd)
 	size_t len = (cpus * sizeof(struct weir_cpu) + page - 1) & ~(page - 1);
 	void *at;
 
-	if (fd < 0 || !cpus || cpus != weir__possible_cpus())
+	if (fd < 0 || !cpus || cpus != weir__possible_cpus() || r->h->far_cpus)
 		return;
 	at = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED)
@@ -293,7 +314,6 @@ static bool took_start(struct weir__remote *r, struct weir__request *rq, const c
 	struct weir__wire_started s;
 	struct weir__host *h = r->h;
 
-	(void)rq;
 	if (len != sizeof s)
 		return false;
 	memcpy(&s, body, sizeof s);
@@ -309,7 +329,27 @@ static bool took_start(struct weir__remote *r, struct weir__request *rq, const c
 	if (fd_count > 1 && s.cpus == weir__possible_cpus() && !h->far_meter)
 		weir__meter_open(fds[0], fds[1], s.cpus, &h->far_meter); /* else: not metered */
 	h->started = !rq->rc;
+	if (rq->type == WEIR__HOST_ADOPT)
+		rq->adopt.adopted = s.adopted;
 	return true;
+}
+
+static bool took_export(struct weir__request *rq, const char *body, size_t len, int *fds, size_t fd_count)
+{
+	struct weir__bpf_handles *h = rq->export.handles;
+
+	if (len != sizeof *h)
+		return false;
+	memcpy(h, body, len);
+	return weir__handles_take(h, fds, fd_count);
+}
+
+static bool took_yield(struct weir__request *rq, const char *body, size_t len)
+{
+	if (len != sizeof *rq->yield.yielded)
+		return false;
+	memcpy(rq->yield.yielded, body, len);
+	return rq->yield.yielded->count <= WEIR__MAX_ROUTES;
 }
 
 static bool took_stop(struct weir__remote *r, struct weir__request *rq, const char *body, size_t len)
@@ -376,10 +416,17 @@ static bool took_query(struct weir__request *rq, const char *body, size_t len)
 }
 
 static bool took(struct weir__remote *r, struct weir__request *rq, const char *body, size_t len,
-                 const int *fds, size_t fd_count)
+                 int *fds, size_t fd_count)
 {
 	switch (rq->type) {
+	case WEIR__HOST_EXPORT:
+		return took_export(rq, body, len, fds, fd_count);
+	case WEIR__HOST_YIELD:
+		return took_yield(rq, body, len);
 	case WEIR__HOST_START:
+	case WEIR__HOST_PREPARE:
+	case WEIR__HOST_ADOPT:
+	case WEIR__HOST_TAKE:
 		return took_start(r, rq, body, len, fds, fd_count);
 	case WEIR__HOST_STOP:
 		return took_stop(r, rq, body, len);
@@ -416,7 +463,7 @@ void weir__remote_kill(struct weir__remote *r, const char *why)
 }
 
 static void on_answer(struct weir__remote *r, const struct weir__link_head *head, const char *body,
-                      const int *fds)
+                      int *fds)
 {
 	struct pending *p = pull(r, head->id);
 	struct weir__request *rq = p ? p->rq : NULL;

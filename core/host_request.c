@@ -5,6 +5,7 @@
  * weir__host_reason() where a plugin refused.
  */
 #include "host_request.h"
+#include "host_upgrade.h"
 #include "host_priv.h"
 #include "host_remote.h"
 
@@ -23,12 +24,7 @@ static void do_start(struct weir__host *h, struct weir__request *rq)
 static void do_stop(struct weir__host *h, struct weir__request *rq)
 {
 	weir__host_stop(h);
-	while (h->route_count && rq->stop.count < WEIR__MAX_ROUTES) {
-		struct weir__detached *d = &rq->stop.items[rq->stop.count++];
-
-		d->id = weir__route_id(h->routes[0].route);
-		weir__host_detach(h, h->routes[0].route, &d->ledger);
-	}
+	rq->stop.count = weir__host_detach_all(h, rq->stop.items);
 }
 
 static void do_fini(struct weir__host *h, struct weir__request *rq)
@@ -93,6 +89,35 @@ static void do_tune(struct weir__host *h, struct weir__request *rq)
 	weir__host_tune(h, &rq->tune);
 }
 
+static void do_prepare(struct weir__host *h, struct weir__request *rq)
+{
+	weir__host_set_wanted(h, rq->start.wanted);
+	weir__host_tune(h, &rq->start.tune);
+	rq->rc = weir__host_prepare(h, rq->start.beside);
+	if (rq->rc)
+		weir__host_fini(h);
+}
+
+static void do_export(struct weir__host *h, struct weir__request *rq)
+{
+	rq->rc = weir__host_export(h, rq->export.handles);
+}
+
+static void do_adopt(struct weir__host *h, struct weir__request *rq)
+{
+	rq->rc = weir__host_adopt(h, rq->adopt.handles, &rq->adopt.adopted);
+}
+
+static void do_yield(struct weir__host *h, struct weir__request *rq)
+{
+	weir__host_yield(h, rq->yield.adopted, rq->yield.yielded);
+}
+
+static void do_take(struct weir__host *h, struct weir__request *rq)
+{
+	rq->rc = weir__host_take(h, rq->take.yielded);
+}
+
 static void do_query(struct weir__host *h, struct weir__request *rq)
 {
 	weir__host_query(h, rq->query.row, rq->query.args, &rq->query.answer);
@@ -110,6 +135,9 @@ static const struct {
 	WEIR__ROW(SNAPSHOT, do_snapshot), WEIR__ROW(WANTED, do_wanted),
 	WEIR__ROW(LATENCY, do_latency),   WEIR__ROW(LIMIT, do_limit),
 	WEIR__ROW(TUNE, do_tune),         WEIR__ROW(QUERY, do_query),
+	WEIR__ROW(PREPARE, do_prepare),   WEIR__ROW(EXPORT, do_export),
+	WEIR__ROW(ADOPT, do_adopt),       WEIR__ROW(YIELD, do_yield),
+	WEIR__ROW(TAKE, do_take),
 #undef WEIR__ROW
 };
 _Static_assert(sizeof requests / sizeof requests[0] == WEIR__HOST_REQUEST_COUNT,

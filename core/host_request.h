@@ -24,7 +24,12 @@
 	X(LATENCY,  "drain as this latency class, under this limit of events")     \
 	X(LIMIT,    "a collector's route has another limit and policy")            \
 	X(TUNE,     "sample, widen, leave out, detach: as the budget wants it")     \
-	X(QUERY,    "answer a declared query")
+	X(QUERY,    "answer a declared query")                                     \
+	X(PREPARE,  "start beside the host it will replace")                       \
+	X(EXPORT,   "say what its successor may take over in the kernel")          \
+	X(ADOPT,    "take that over, or load its own; be ready")                   \
+	X(YIELD,    "end for its successor, hand over its counts")                 \
+	X(TAKE,     "go on where the one before has ended")
 
 enum weir__request_type {
 #define X(id, doc) WEIR__HOST_##id,
@@ -39,7 +44,11 @@ struct weir__request {
 	void *arg;                       /* the asker's */
 	int rc;                          /* out: 0 or -errno; -EPIPE: the host has died */
 	union {
-		struct { uint32_t wanted; struct weir__tune tune; } start;
+		struct {
+			uint32_t wanted;
+			struct weir__tune tune;
+			char beside[32];            /* PREPARE: the source of the one before */
+		} start;                            /* and PREPARE */
 		struct { uint32_t wanted; } wanted;
 		struct {
 			uint32_t class;          /* WEIR__LATENCY_... */
@@ -78,6 +87,16 @@ struct weir__request {
 			bool collect;               /* let the plugin bring its metrics up to date */
 			struct weir__snapshot *snap; /* the asker's, filled in */
 		} snapshot;
+		struct { struct weir__bpf_handles *handles; } export; /* the asker's, filled in */
+		struct {
+			struct weir__bpf_handles *handles;
+			bool adopted;               /* out: else it has loaded its own, switched off */
+		} adopt;
+		struct {
+			bool adopted;
+			struct weir__yielded *yielded; /* the asker's, filled in */
+		} yield;
+		struct { const struct weir__yielded *yielded; } take;
 		struct {
 			const struct weir_query *row;
 			const void *args;           /* parsed; valid until done */

@@ -63,6 +63,10 @@ static void snapshot_topics(struct weir__host *h, struct weir__snapshot *s)
 		weir__ledger_sub(l, &h->routes[i].account->base);
 		l->queued = weir__emit_seen(h, h->routes[i].account->topics) - accounted;
 		l->seen += l->queued;
+		if (h->waiting) {
+			l->seen -= l->queued;
+			l->queued = 0; /* counted from the moment it takes over */
+		}
 		if (h->unexplained)
 			l->queued = 0; /* the rings are empty: it is in none */
 		/* Only this thread sends, so the route's side is of the same moment. */
@@ -94,11 +98,11 @@ void weir__host_snapshot(struct weir__host *h, struct weir__snapshot *s)
 
 	memset(s, 0, sizeof *s);
 	s->taken_ns = uv_hrtime();
-	if (h->bpf && !weir__emit_blocked(h))
+	if (h->bpf && !h->waiting && !weir__emit_blocked(h))
 		weir__drain_now(h);
 	weir__emit_update_missed(h);
 	weir__emit_flush(h);
-	if (h->bpf)
+	if (h->bpf && !h->waiting)
 		h->unexplained = find_unexplained(h, (1u << h->topic_count) - 1);
 	s->unexplained = h->unexplained;
 	snapshot_topics(h, s);

@@ -184,6 +184,79 @@ int weir__source_start(struct weir__host *h)
 	return rc;
 }
 
+int weir__source_prepare(struct weir__host *h, const char *name)
+{
+	const struct weir_source *s;
+	int i = 0, rc;
+
+	while ((s = source_row(h, i)) && strcmp(s->name, name))
+		i++;
+	if (!s || i >= 8) {
+		weir__host_set_reason(h, "it has no source \"%s\", which the running one uses", name);
+		return -ENOENT;
+	}
+	h->source = i;
+	h->approx = false;
+	rc = run_step(h, WEIR__IN_PROBE, s->probe);
+	if (!rc && s->object)
+		rc = weir__bpf_new(s, h->settings->common.ring_bytes, &h->bpf);
+	if (!rc)
+		rc = run_step(h, WEIR__IN_PREPARE, s->prepare);
+	if (!rc)
+		return 0;
+	weir__host_set_reason(h, "source %s: %s", name, h->fail_text[0] ? h->fail_text : strerror(-rc));
+	weir__bpf_free(h->bpf);
+	h->bpf = NULL;
+	h->source = -1;
+	return rc;
+}
+
+int weir__source_begin(struct weir__host *h)
+{
+	int rc = run_step(h, WEIR__IN_SOURCE_START, source_row(h, h->source)->start);
+
+	if (rc)
+		weir__host_set_reason(h, "source %s: start: %s", source_row(h, h->source)->name,
+		                      h->fail_text[0] ? h->fail_text : strerror(-rc));
+	else
+		snprintf(h->source_reasons[h->source], sizeof h->source_reasons[0], "ok");
+	return rc;
+}
+
+void weir__source_tick(struct weir__host *h, bool on)
+{
+	if (on) {
+		start_tick(h, source_row(h, h->source));
+		return;
+	}
+	if (h->tick_on)
+		uv_timer_stop(&h->tick);
+	h->tick_on = false;
+}
+
+void weir__source_end(struct weir__host *h)
+{
+	run_stop(h, source_row(h, h->source));
+}
+
+/* It was to take over and did not: an object that is another host's is left alone. */
+void weir__source_forget(struct weir__host *h, const struct weir_source *s)
+{
+	struct weir__bpf *bpf = h->bpf;
+
+	run_stop(h, s);
+	weir__emit_flush(h);
+	pthread_mutex_lock(&h->lock);
+	h->bpf = NULL;
+	h->waiting = false;
+	h->source = -1;
+	pthread_mutex_unlock(&h->lock);
+	if (h->adopted)
+		weir__bpf_part(bpf);
+	else
+		weir__bpf_free(bpf);
+}
+
 void weir__source_stop(struct weir__host *h)
 {
 	const struct weir_source *s = source_row(h, h->source);
@@ -195,6 +268,10 @@ void weir__source_stop(struct weir__host *h)
 	if (h->tick_on)
 		uv_timer_stop(&h->tick);
 	h->tick_on = false;
+	if (h->waiting) {
+		weir__source_forget(h, s);
+		return;
+	}
 	if (h->bpf) {
 		/* Last word of the plugin's metrics, while its maps are there. */
 		weir__host_collect(h);

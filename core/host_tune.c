@@ -118,3 +118,11 @@ struct weir__meter *weir__host_meter(struct weir__host *h)
 		weir__bpf_meter(h->bpf, &m);
 	return m;
 }
+
+void weir__host_keep_meter(struct weir__host *h, struct weir__meter *m)
+{
+	if (h->remote)
+		h->far_meter = m; /* there is no other: its descriptors are gone */
+	else
+		weir__meter_close(m);
+}

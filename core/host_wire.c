@@ -5,6 +5,7 @@
  * from outside.
  */
 #include "host_wire.h"
+#include "host_link.h"
 #include "mem.h"
 #include "options.h"
 
@@ -118,6 +119,68 @@ int weir__settings_decode(const json_t *j, const char *name, const struct weir_p
 	else
 		*ret = s;
 	return rc;
+}
+
+/* ---- handles -------------------------------------------------------------------- */
+
+/* Every place a descriptor may be in, in the order they travel. */
+static size_t places(struct weir__bpf_handles *h, int **ret)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < h->map_count; i++)
+		ret[n++] = &h->maps[i].fd;
+	for (uint32_t i = 0; i < h->program_count; i++) {
+		ret[n++] = &h->programs[i].fd;
+		ret[n++] = &h->programs[i].link_fd;
+	}
+	for (uint32_t i = 0; i < h->ring_count; i++)
+		ret[n++] = &h->ring_fds[i];
+	return n;
+}
+
+#define PLACES (WEIR__HANDLES_MAPS + 2 * WEIR_MAX_PROGRAMS + WEIR__HANDLES_RINGS)
+_Static_assert(PLACES <= WEIR__LINK_FDS, "an object's descriptors travel in one frame");
+
+size_t weir__handles_fds(const struct weir__bpf_handles *h, int *fds)
+{
+	struct weir__bpf_handles copy = *h;
+	int *at[PLACES];
+	size_t n = places(&copy, at), count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (*at[i] >= 0)
+			fds[count++] = *at[i];
+	return count;
+}
+
+bool weir__handles_take(struct weir__bpf_handles *h, int *fds, size_t count)
+{
+	int *at[PLACES];
+	size_t n, want = 0;
+
+	if (h->map_count > WEIR__HANDLES_MAPS || h->program_count > WEIR_MAX_PROGRAMS ||
+	    h->ring_count > WEIR__HANDLES_RINGS)
+		goto fail;
+	n = places(h, at);
+	for (size_t i = 0; i < n; i++)
+		want += *at[i] >= 0;
+	if (want != count)
+		goto fail;
+	for (size_t i = 0; i < h->map_count; i++)
+		h->maps[i].name[sizeof h->maps[i].name - 1] = 0;
+	for (size_t i = 0; i < h->program_count; i++)
+		h->programs[i].variant[sizeof h->programs[i].variant - 1] = 0;
+	for (size_t i = 0, k = 0; i < n; i++)
+		if (*at[i] >= 0) {
+			*at[i] = fds[k];
+			fds[k++] = -1;
+		}
+	return true;
+fail:
+	h->map_count = h->program_count = h->ring_count = 0;
+	h->movable = false;
+	return false;
 }
 
 /* ---- samples ---------------------------------------------------------------------- */

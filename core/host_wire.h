@@ -10,8 +10,9 @@
  *                                      <- LOG, FAILED, ASK, METRICS at any time
  *   ANSWER, METRICS_ARE ->
  *
- * Bodies: START {"common","options"} as texts, with the shared account's descriptor;
- * answered by weir__wire_started and the kernel account's. The others below.
+ * Bodies: START and PREPARE {"common","options"} as texts, with the shared account's
+ * descriptor; answered, as ADOPT and TAKE are, by weir__wire_started and the kernel
+ * account's. Structs, or what is below, for the others.
  */
 #ifndef WEIR_CORE_HOST_WIRE_H
 #define WEIR_CORE_HOST_WIRE_H
@@ -35,6 +36,7 @@ enum weir__wire_type {
 
 struct weir__wire_started {
 	int32_t source;
+	uint32_t adopted;        /* ADOPT: it has taken over what it was given */
 	uint32_t cpus;           /* entries of the kernel account that comes along */
 	char reason[512];
 	char source_reasons[8][WEIR__ERROR_TEXT];
@@ -53,6 +55,12 @@ json_t *weir__settings_encode(const struct weir__settings *s);
 /* On top of the defaults. 0; -ENOMEM; -EINVAL with err. */
 int weir__settings_decode(const json_t *j, const char *name, const struct weir_plugin_desc *desc,
                           struct weir__settings **ret, char *err, size_t size);
+
+/* The descriptors of handles in their order into fds (WEIR__LINK_FDS); returns how many. */
+size_t weir__handles_fds(const struct weir__bpf_handles *h, int *fds);
+/* The other way round, for handles that came with `count` descriptors: takes them. Checks
+ * every bound. false: nonsense; then h has none. */
+bool weir__handles_take(struct weir__bpf_handles *h, int *fds, size_t count);
 
 /* All present samples of this process, grouped by metric. NULL: no memory. */
 json_t *weir__samples_encode(void);

@@ -255,7 +255,7 @@ void weir__meter_sum(const struct weir_cpu *account, uint32_t cpus, size_t progr
 
 struct weir__meter {
 	const struct weir_cpu *account;
-	const struct weir_knobs *knobs;
+	struct weir_knobs *knobs;
 	size_t account_len, knobs_len;
 	uint32_t cpus;
 };
@@ -274,7 +274,7 @@ int weir__meter_open(int cpu_fd, int knobs_fd, uint32_t cpus, struct weir__meter
 	m->account_len = (sizeof(struct weir_cpu) * cpus + page - 1) & ~(page - 1);
 	account = mmap(NULL, m->account_len, PROT_READ, MAP_SHARED, cpu_fd, 0);
 	rc = account == MAP_FAILED ? -errno : 0;
-	knobs = rc ? MAP_FAILED : mmap(NULL, m->knobs_len, PROT_READ, MAP_SHARED, knobs_fd, 0);
+	knobs = rc ? MAP_FAILED : mmap(NULL, m->knobs_len, PROT_READ | PROT_WRITE, MAP_SHARED, knobs_fd, 0);
 	rc = rc || knobs != MAP_FAILED ? rc : -errno;
 	m->account = account == MAP_FAILED ? NULL : account;
 	m->knobs = knobs == MAP_FAILED ? NULL : knobs;
@@ -309,6 +309,11 @@ void weir__meter_read(const struct weir__meter *m, struct weir__meter_sample *re
 		ret->hook_ns += hook;
 		ret->program_ns[i] = run + hook;
 	}
+}
+
+void weir__meter_enable(const struct weir__meter *m, bool on)
+{
+	__atomic_store_n(&m->knobs->enabled, on, __ATOMIC_SEQ_CST);
 }
 
 void weir__meter_close(struct weir__meter *m)

@@ -52,6 +52,8 @@ struct weir__meter_sample {
 /* The descriptors stay the caller's. 0 or -errno. */
 int weir__meter_open(int cpu_fd, int knobs_fd, uint32_t cpus, struct weir__meter **ret);
 void weir__meter_read(const struct weir__meter *m, struct weir__meter_sample *ret);
+/* Let the programs run, or make them return at once: the knob is written from here. */
+void weir__meter_enable(const struct weir__meter *m, bool on);
 void weir__meter_close(struct weir__meter *m); /* NULL is fine */
 
 /* One program's counts, of all CPUs. */

@@ -61,6 +61,7 @@ struct weir__metrics_set {
 	struct weir_series **slots;
 	size_t slot_count, count;
 	uint64_t dropped;
+	bool hidden;               /* under the registry's lock */
 	uint32_t walkers;          /* walks that refer to it; under the registry's lock */
 	uint32_t row_count;
 	struct row rows[];
@@ -413,6 +414,13 @@ void weir__series_free(struct weir_series *s)
 	pthread_mutex_unlock(&set->lock);
 }
 
+void weir__metrics_set_show(struct weir__metrics_set *set, bool on)
+{
+	pthread_mutex_lock(&registry_lock);
+	set->hidden = !on;
+	pthread_mutex_unlock(&registry_lock);
+}
+
 void weir__metrics_mark(struct weir__metrics_set *set)
 {
 	pthread_mutex_lock(&set->lock);
@@ -471,6 +479,8 @@ static void walk_take(struct walk *w)
 	struct row *row;
 
 	for (row = registry; row; row = row->next) {
+		if (row->set->hidden)
+			continue;
 		row->set->walkers++;
 		w->sets[w->set_count++] = row->set;
 		pthread_mutex_lock(&row->set->lock);

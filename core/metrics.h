@@ -29,6 +29,8 @@ void weir__series_add(struct weir_series *s, double value);
 void weir__series_histogram(struct weir_series *s, const uint64_t *buckets, double sum);
 void weir__series_absent(struct weir_series *s);
 void weir__series_free(struct weir_series *s);
+/* Whether walks meet it; they do from the beginning. Main thread. */
+void weir__metrics_set_show(struct weir__metrics_set *set, bool on);
 /* For a set that is filled from elsewhere: those not looked for between mark and sweep
  * are freed. By the set's one writer. */
 void weir__metrics_mark(struct weir__metrics_set *set);

@@ -87,6 +87,10 @@
  * {"cmd":"get","plugin":"iomonitor","option":"interval"}
  *   {"ok":true,"value":"1s","origin":"default"|"line 5"|"WEIR_..."|"weir set --persist","doc":"..."}
  *
+ * {"cmd":"upgrade","plugin":"iomonitor","path":"/path/iomonitor.so"}
+ *   {"ok":true,"message":"iomonitor: version 1.1.0 has taken over from 1.0.0 after ...","state":"running"}
+ *   ok false: the old build goes on, and why.
+ *
  * {"cmd":"tail","topics":["io"],"format":"json"|"text"}     topics []: all
  *   {"ok":true} and from then on one line per event, until either side closes.
  *   The client stops at COUNT lines itself. Lines left out because the reader was
@@ -109,6 +113,7 @@
 	X(get,     0)                                                          \
 	X(reload,  1)                                                          \
 	X(set,     1)                                                          \
+	X(upgrade, 1)                                                          \
 	X(enable,  1)                                                          \
 	X(disable, 1)                                                          \
 	X(restart, 1)

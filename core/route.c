@@ -60,6 +60,7 @@ struct weir__route {
 	bool open;
 	bool shut;                         /* the output's breaker: count and take nothing */
 	bool sending;                      /* tx_aio is busy */
+	bool paused;                       /* its output is being exchanged */
 	_Atomic unsigned handing;          /* threads on their way into nng_send_aio */
 	size_t sent_bytes;                 /* with nng or the output, not acknowledged */
 	struct weir__frame *frames, *oldest; /* all in flight, newest first */
@@ -229,7 +230,7 @@ static bool next_send(struct weir__route *r)
 	struct weir__frame *f;
 	nng_msg *msg;
 
-	while ((f = r->wait_head) && r->open && !r->sending && !output_has_enough(r, f)) {
+	while ((f = r->wait_head) && r->open && !r->paused && !r->sending && !output_has_enough(r, f)) {
 		r->wait_head = f->wait_next;
 		if (!r->wait_head)
 			r->wait_tail = &r->wait_head;
@@ -603,6 +604,41 @@ void weir__route_send(struct weir__route *r, struct weir__batch *b)
 	unlock_and_send(r);
 }
 
+void weir__route_pause(struct weir__route *r, bool on)
+{
+	pthread_mutex_lock(&r->lock);
+	r->paused = on;
+	unlock_and_send(r);
+}
+
+bool weir__route_is_idle(struct weir__route *r)
+{
+	bool idle;
+
+	pthread_mutex_lock(&r->lock);
+	idle = r->paused && !r->sent_bytes && !r->sending;
+	pthread_mutex_unlock(&r->lock);
+	return idle;
+}
+
+void weir__route_redirect(struct weir__route *r, void *arg)
+{
+	pthread_mutex_lock(&r->lock);
+	assert(r->paused && !r->sent_bytes);
+	r->receive_arg = arg; /* nothing is on its way to the old one */
+	pthread_mutex_unlock(&r->lock);
+}
+
+static void close_sockets(struct weir__route *r);
+
+int weir__route_redial(struct weir__route *r, const char *url)
+{
+	assert(r->ends == ENDS_TX && r->paused);
+	weir__route_halt(r);
+	close_sockets(r);
+	return weir__route_open_tx(r, url);
+}
+
 void weir__route_tune(struct weir__route *r, size_t limit, int policy)
 {
 	pthread_mutex_lock(&r->lock);
@@ -707,10 +743,9 @@ static void lose_frames(struct weir__route *r, bool received_too)
 	pthread_mutex_unlock(&r->lock);
 }
 
-void weir__route_close(struct weir__route *r)
+/* nng 1.5.2: stop every aio (halt), then close, or a close may crash or hang. */
+static void close_sockets(struct weir__route *r)
 {
-	/* nng 1.5.2: stop every aio, then close, or a close may crash or hang. */
-	weir__route_halt(r);
 	if (nng_socket_id(r->tx) > 0)
 		nng_close(r->tx);
 	if (nng_socket_id(r->rx) > 0)
@@ -724,6 +759,12 @@ void weir__route_close(struct weir__route *r)
 		nng_aio_free(r->rx_aio);
 	r->tx_aio = r->rx_aio = NULL;
 	r->tx = r->rx = (nng_socket)NNG_SOCKET_INITIALIZER;
+}
+
+void weir__route_close(struct weir__route *r)
+{
+	weir__route_halt(r);
+	close_sockets(r);
 	lose_frames(r, false);
 }
 

@@ -84,6 +84,15 @@ int weir__route_open_rx(struct weir__route *r, const char *url, const struct wei
 int weir__route_open_tx(struct weir__route *r, const char *url);
 /* Count there instead: where another process can see it. Before it is open. */
 void weir__route_share_stats(struct weir__route *r, struct weir__route_stats *shared);
+/* Hold back what the output has not got yet, or let it go on. The limit and its policy
+ * hold. Main thread; idempotent. */
+void weir__route_pause(struct weir__route *r, bool on);
+/* Paused, and the output has acknowledged all it was given? */
+bool weir__route_is_idle(struct weir__route *r);
+/* Of one that is idle: from now on another host is its output. Main thread. */
+void weir__route_redirect(struct weir__route *r, void *arg);
+/* The same for one whose output is in a process: it dials there. What waits is kept. */
+int weir__route_redial(struct weir__route *r, const char *url);
 /* Send a batch (takes its own reference). Collector's thread, never blocks. */
 void weir__route_send(struct weir__route *r, struct weir__batch *b);
 /* With policy block: must the collector hold back? Collector's thread. */

@@ -129,7 +129,7 @@ static int setup_one(struct weir__config *c, const char *name,
                      struct weir__setup_plugin *ret)
 {
 	struct weir__common_config common;
-	const struct weir__settings *old;
+	const struct weir__settings *old, *upgraded;
 	struct weir__loaded *loaded = NULL;
 	char path[4096], why[400];
 	bool found, process;
@@ -139,9 +139,12 @@ static int setup_one(struct weir__config *c, const char *name,
 	rc = weir__config_try_common(c, name, diags, &common);
 	if (rc)
 		return rc;
-	old = same_library(running, &common, name);
+	upgraded = running && running->upgrade && !strcmp(running->upgrade, name)
+		? running->find(running->arg, name) : NULL;
+	old = upgraded ? NULL : same_library(running, &common, name);
 	found = old || !locate(c, &common, name, path, sizeof path);
-	process = old ? old->library != NULL : found && wants_process(c, &common, path, name);
+	process = old ? old->library != NULL : upgraded ? upgraded->library != NULL
+		: found && wants_process(c, &common, path, name);
 	if (old) {
 		ret->loaded = weir__loaded_of(old->desc);
 		rc = keep_library(old, path, sizeof path, &library_fd);

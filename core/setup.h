@@ -30,6 +30,7 @@ int weir__setup_load(const char *path, struct weir__diags *diags, struct weir__s
 struct weir__setup_running {
 	const struct weir__settings *(*find)(void *arg, const char *name);
 	void *arg;
+	const char *upgrade; /* its library is looked for anew, and hosted as it is now; or NULL */
 };
 /* Anew for a daemon that runs: the overrides are given (what is in *o is taken) and not
  * read. running NULL: from old's file. Else from its text, and with the libraries that

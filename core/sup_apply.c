@@ -119,7 +119,7 @@ static void tune(struct sup_plugin *p)
 }
 
 /* The old ones, for the caller to keep or to free. */
-static struct weir__settings *exchange(struct sup_plugin *p, struct weir__settings *settings)
+struct weir__settings *weir__sup_exchange(struct sup_plugin *p, struct weir__settings *settings)
 {
 	struct weir__settings *old = p->settings;
 	char *name = old->name;
@@ -145,7 +145,7 @@ void weir__sup_adopt(struct sup_plugin *p)
 	if (!next || p->host || p->lost) /* a lost thread may use the old ones still */
 		return;
 	p->next_settings = NULL;
-	weir__settings_free(exchange(p, next));
+	weir__settings_free(weir__sup_exchange(p, next));
 	if (p->desc != next->desc) {
 		p->desc = next->desc;
 		p->source = p->last_source = -1;
@@ -185,7 +185,7 @@ void weir__sup_update(struct weir__supervisor *s, const char *name, struct weir_
 		weir__sup_adopt(p);
 		return;
 	}
-	old = exchange(p, settings);
+	old = weir__sup_exchange(p, settings);
 	if (p->running)
 		weir__settings_free(old);
 	else

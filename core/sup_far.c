@@ -331,6 +331,47 @@ static void receiving(struct weir__host *h, struct weir__request *rq)
 	}
 }
 
+static void redialled(struct weir__host *h, struct weir__request *rq)
+{
+	struct opening *o = rq->arg;
+	struct sup_route *r = o->r;
+	int rc = rq->rc;
+
+	(void)h;
+	if (!rc && r->open)
+		rc = weir__route_redial(r->route, o->url);
+	if (rc) {
+		give_up(o, "the new output's end", rc);
+		r->open = false;
+		return;
+	}
+	r->opening = false;
+	weir__route_pause(r->route, false);
+	weir__free(o);
+}
+
+void weir__sup_far_redial(struct sup_route *r, struct weir__host *to)
+{
+	struct opening *o = weir__zalloc(sizeof *o);
+	int rc = o ? weir__bus_url(r->id, o->url, sizeof o->url) : -ENOMEM;
+
+	if (!rc) {
+		o->r = r;
+		o->from = r->from->host;
+		o->to = to;
+		r->opening = true;
+		o->rq = (struct weir__request){ .type = WEIR__HOST_RECEIVE, .done = redialled, .arg = o,
+			.receive = { .from = r->from->desc, .config = config_of(r) } };
+		snprintf(o->rq.receive.url, sizeof o->rq.receive.url, "%s", o->url);
+		rc = weir__host_request(to, &o->rq);
+	}
+	if (!rc)
+		return;
+	weir__log(WEIR_ERROR, r->from->name, "no route to %s: %s", r->to->name, strerror(-rc));
+	r->opening = false;
+	weir__free(o);
+}
+
 void weir__sup_far_open(struct sup_route *r)
 {
 	struct opening *o = weir__zalloc(sizeof *o);

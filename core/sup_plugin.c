@@ -136,7 +136,7 @@ static void update_wanted(struct sup_plugin *p)
 
 /* ---- those who wait for a change ----------------------------------------------------- */
 
-static void answer_waiters(struct sup_plugin *p, int err, const char *message)
+void weir__sup_answer_waiters(struct sup_plugin *p, int err, const char *message)
 {
 	struct waiter *w = p->waiters, *next;
 
@@ -152,23 +152,30 @@ void weir__sup_settle(struct sup_plugin *p)
 {
 	char text[700];
 
-	if (p->state == WEIR__STARTING || p->state == WEIR__STOPPING || p->phase)
+	if (p->upgrade_error) {
+		snprintf(text, sizeof text, "%s goes on as it is: %.500s", p->name, p->upgrade_error);
+		weir__free(p->upgrade_error);
+		p->upgrade_error = NULL;
+		weir__sup_answer_waiters(p, -EINVAL, text);
+		return;
+	}
+	if (p->state == WEIR__STARTING || p->state == WEIR__STOPPING || p->phase || p->upgrade)
 		return;
 	if (p->lost && p->enabled && p->state != WEIR__RUNNING) {
 		snprintf(text, sizeof text, "%s: a thread of it does not come back (%.500s); it can start "
 		         "again when it does, or when weir is restarted", p->name, p->reason);
-		answer_waiters(p, -EBUSY, text);
+		weir__sup_answer_waiters(p, -EBUSY, text);
 		return;
 	}
 	if (p->state == WEIR__FAILED || p->state == WEIR__REFUSED) {
 		snprintf(text, sizeof text, "%s: %s", p->name, p->reason);
-		answer_waiters(p, p->start_rc ? p->start_rc : -EIO, text);
+		weir__sup_answer_waiters(p, p->start_rc ? p->start_rc : -EIO, text);
 		return;
 	}
 	snprintf(text, sizeof text, "%s is %s%s%s", p->name, weir__state_name(p->state),
 	         p->state == WEIR__STANDBY ? ": the topics it stands in for are served" : "",
 	         p->for_until_ns ? ", for a limited time" : "");
-	answer_waiters(p, 0, text);
+	weir__sup_answer_waiters(p, 0, text);
 }
 
 /* ---- start ---------------------------------------------------------------------------- */
@@ -188,7 +195,7 @@ static void free_host(struct sup_plugin *p)
 	weir__sup_host_gone(p);
 }
 
-static void copy_reasons(struct sup_plugin *p)
+void weir__sup_copy_reasons(struct sup_plugin *p)
 {
 	p->source = weir__host_source(p->host);
 	for (size_t i = 0; i < 8; i++)
@@ -248,7 +255,7 @@ static void start_done(struct weir__host *h, struct weir__request *rq)
 	if (!p)
 		return;
 	p->start_rc = rc;
-	copy_reasons(p);
+	weir__sup_copy_reasons(p);
 	if (p->start_rc) {
 		free_host(p);
 		weir__sup_failure(p, WEIR__CAUSE_START, p->start_rc);
@@ -486,6 +493,11 @@ static void reconcile_one(struct sup_plugin *p)
 			weir__state_move(&p->state, WEIR__DISABLED, p->name, "");
 		break;
 	case WEIR__RUNNING:
+		if (p->upgrade) { /* it reconciles when it is over */
+			if (!run || p->restart || p->failing || p->budget.suspend)
+				weir__sup_upgrade_cancel(p);
+			break;
+		}
 		if (!run || p->restart || p->failing || p->budget.suspend)
 			begin_stop(p);
 		break;

@@ -76,6 +76,10 @@ struct sup_plugin {
 	uint64_t delivered, refused; /* an output's, at the last look */
 	unsigned refusing;         /* looks in a row at which it had refused everything */
 	unsigned lost;             /* hosts given up whose threads have not come back */
+	struct sup_upgrade *upgrade; /* under way; nothing else is done to it meanwhile */
+	bool upgrade_swapped;      /* host is the new build's already */
+	char *upgrade_error;       /* why one was not even begun, for those who wait */
+	uint64_t upgrades;
 
 	uv_timer_t timer;          /* retry, or the drain's poll */
 	uint64_t for_until_ns;     /* --for: the daemon's live part ends it */
@@ -217,6 +221,21 @@ void weir__sup_budget_send(struct sup_plugin *p); /* its tune, to the host */
 void weir__sup_budget_probe(struct sup_plugin *p); /* it has started: look soon */
 void weir__sup_budget_try(struct sup_plugin *p, uint32_t below); /* programs are back: look soon */
 void weir__sup_budget_settled(struct sup_plugin *p, uint64_t now_ns); /* after a tick */
+
+/* sup_upgrade.c: give it up at the next step, if it is not too late. */
+void weir__sup_upgrade_cancel(struct sup_plugin *p);
+/* What it needs of the others. */
+void weir__sup_answer_waiters(struct sup_plugin *p, int err, const char *message);
+void weir__sup_copy_reasons(struct sup_plugin *p);
+struct weir__settings *weir__sup_exchange(struct sup_plugin *p, struct weir__settings *settings);
+/* An output's routes hold back, or go on; those of collectors in processes cannot. */
+void weir__sup_pause_routes(struct sup_plugin *p, bool on);
+/* A collector's host is another one: its open routes are its, the others are opened. */
+void weir__sup_attach_routes(struct sup_plugin *p);
+/* Its collector is to send nothing more to this route; what is under way goes on. */
+void weir__sup_let_go(struct sup_route *r);
+/* An idle route's output is in another process from now on. */
+void weir__sup_far_redial(struct sup_route *r, struct weir__host *to);
 
 /* sup_query.c */
 void weir__sup_ask_setup(struct weir__supervisor *s);

@@ -171,6 +171,9 @@ static void open_route(struct sup_plugin *from, struct sup_plugin *to)
 
 	if (!to->desc->deliver || !topics || !wants_collector(to, from->name))
 		return;
+	/* A host that is about to be replaced gets none; its successor does. */
+	if ((from->upgrade && !from->upgrade_swapped) || (to->upgrade && !to->upgrade_swapped))
+		return;
 	for (r = from->sup->routes; r; r = r->next) {
 		if (r->from == from && r->to == to && (r->open || r->opening))
 			return;
@@ -326,6 +329,48 @@ void weir__sup_stop_sending(struct sup_route *r)
 	weir__free(d);
 	if (!r->attached)
 		sending_stopped(r); /* else it sends on, and that is counted as crashed */
+}
+
+static void let_go_done(struct weir__host *h, struct weir__request *rq)
+{
+	struct one_detach *d = rq->arg;
+
+	if (d->route->from->host == h && d->route->attached)
+		let_go(d->route, &rq->detach.item);
+	weir__free(d);
+}
+
+void weir__sup_let_go(struct sup_route *r)
+{
+	struct one_detach *d = weir__zalloc(sizeof *d);
+
+	if (!d)
+		return;
+	d->route = r;
+	d->rq = (struct weir__request){ .type = WEIR__HOST_DETACH, .done = let_go_done, .arg = d,
+		.detach = { .id = r->id } };
+	if (weir__host_request(r->from->host, &d->rq))
+		weir__free(d);
+}
+
+void weir__sup_pause_routes(struct sup_plugin *p, bool on)
+{
+	for (struct sup_route *r = p->sup->routes; r; r = r->next)
+		if (r->to == p && r->open && !r->far_from && !r->opening)
+			weir__route_pause(r->route, on);
+}
+
+void weir__sup_attach_routes(struct sup_plugin *p)
+{
+	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
+		if (r->from != p || !r->open || r->attached || r->far_from)
+			continue;
+		clear_live(r);
+		r->attached = !attach(r);
+		if (!r->attached)
+			weir__log(WEIR_ERROR, p->name, "no route to %s: out of memory", r->to->name);
+	}
+	weir__sup_open_routes(p);
 }
 
 static void detach_done(struct weir__host *h, struct weir__request *rq)

@@ -74,6 +74,12 @@ void weir__sup_sweep(struct weir__supervisor *s);
 /* What it is now ends then (uv_hrtime); 0: it does not. For status and answers. */
 void weir__sup_note_until(struct weir__supervisor *s, const char *name, uint64_t until_ns);
 
+/* Another build, or the same, takes over from the running plugin; settings are the
+ * supervisor's from here, and dropped if it does not come to that (refused: why there is
+ * no library). Who waits for the plugin is told. */
+void weir__sup_upgrade(struct weir__supervisor *s, const char *name, struct weir__settings *settings,
+                       const char *refused);
+
 /* Bring snapshots (and with `collect` the plugins' metrics) up to date, then cb. A
  * host that does not answer in 300 ms keeps its old one. */
 void weir__sup_refresh(struct weir__supervisor *s, bool collect, void (*cb)(void *arg), void *arg);

@@ -18,6 +18,10 @@
 #include <time.h>
 #include <weir/weir.h>
 
+#ifndef COUNT_VERSION
+#define COUNT_VERSION "1.0.0"
+#endif
+
 /* Collectors told apart; a test has one to three. More share the last place. */
 #define MAX_PEERS 8
 /* Batches that wait for their late acknowledgement; further ones are not late. */
@@ -288,7 +292,7 @@ static void fini(struct weir_plugin *p)
 }
 
 WEIR_PLUGIN(
-	.name = "count", .version = "1.0.0", .kind = WEIR_OUTPUT, .topics = "*",
+	.name = "count", .version = COUNT_VERSION, .kind = WEIR_OUTPUT, .topics = "*",
 	.doc = "Counts what arrives, for tests and benchmarks",
 	.state_size = sizeof(struct count),
 	.options = WEIR_TABLE(options), .queries = WEIR_TABLE(queries),

@@ -74,7 +74,7 @@ static json_t *json(void)
 /* ---- without a daemon ------------------------------------------------------------ */
 
 static const char *const names[] = { "run", "check", "status", "top", "plugins", "query", "tail", "enable",
-	                             "disable", "restart", "set", "reload", "config", "docs",
+	                             "disable", "restart", "upgrade", "set", "reload", "config", "docs",
 	                             "version" };
 
 /* Every command has help, and refuses an option it does not know with exit 2. */

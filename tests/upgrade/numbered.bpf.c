@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+#define NUMBERED_BUILD 1
+#include "numbered.bpf.h"
