@@ -130,8 +130,10 @@ void weir__sup_died(void *arg, struct weir__host *h, const char *why)
 	struct sup_plugin *p = weir__sup_of_host(arg, h);
 	bool asked_to_go;
 
-	if (!p)
-		return; /* let go of already */
+	if (!p) {
+		weir__sup_upgrade_died(arg, h, why);
+		return; /* or let go of already */
+	}
 	asked_to_go = p->state == WEIR__STOPPING && p->phase == STOP_END;
 	bury_process(p);
 	let_go(p);

@@ -224,6 +224,8 @@ void weir__sup_budget_settled(struct sup_plugin *p, uint64_t now_ns); /* after a
 
 /* sup_upgrade.c: give it up at the next step, if it is not too late. */
 void weir__sup_upgrade_cancel(struct sup_plugin *p);
+/* The process of a new build has ended; false: it is none. */
+bool weir__sup_upgrade_died(struct weir__supervisor *s, const struct weir__host *h, const char *why);
 /* What it needs of the others. */
 void weir__sup_answer_waiters(struct sup_plugin *p, int err, const char *message);
 void weir__sup_copy_reasons(struct sup_plugin *p);

@@ -47,7 +47,7 @@ struct sup_upgrade {
 	uv_timer_t timer;
 	uint64_t began_ns, yielded_ns;
 	void (*poll)(struct sup_upgrade *);
-	char old_version[32];
+	char old_version[32], death[256];
 	int rc;
 	char why[600];
 };
@@ -151,7 +151,7 @@ static bool good(struct sup_upgrade *u, const char *step)
 		return false;
 	}
 	if (u->rq.rc == -EPIPE && u->fresh)
-		give_up(u, -EPIPE, step, "its process has ended");
+		give_up(u, -EPIPE, step, *u->death ? u->death : "its process has ended");
 	else if (u->rq.rc)
 		give_up(u, u->rq.rc, step, u->fresh ? weir__host_reason(u->fresh) : "");
 	else if (u->p->host != u->before)
@@ -475,6 +475,16 @@ static void on_timer(uv_timer_t *timer)
 	          "old one goes on (in a process of its own it could be ended: isolation: process)");
 	weir__sup_answer_waiters(u->p, -ETIMEDOUT, "the new build did not answer in time: the old one goes on");
 	weir__sup_reconcile(u->p->sup);
+}
+
+bool weir__sup_upgrade_died(struct weir__supervisor *s, const struct weir__host *h, const char *why)
+{
+	for (struct sup_plugin *p = s->plugins; p; p = p->next)
+		if (p->upgrade && p->upgrade->fresh == h) {
+			snprintf(p->upgrade->death, sizeof p->upgrade->death, "%s", why);
+			return true;
+		}
+	return false;
 }
 
 void weir__sup_upgrade_cancel(struct sup_plugin *p)

@@ -282,6 +282,8 @@ static void exchange_output(void **state)
 			s = daemon_call(&d, json_pack("{s:s}", "cmd", "status"));
 			assert_all_balanced(s);
 			r = route_of(s, "numbered", "count");
+			if (dropped(r, NULL))
+				print_error("%s, exchange %d: %s\n", modes[i], k, json_dumps(r, 0));
 			assert_int_equal(dropped(r, NULL), 0);
 			json_decref(s);
 		}
