@@ -580,7 +580,7 @@ void weir__route_send(struct weir__route *r, struct weir__batch *b)
 	}
 	if (r->policy == WEIR__DROP_OLDEST)
 		drop_oldest(r, bytes);
-	if (!r->open) { /* its output has gone: nothing will take this */
+	if (!r->open && !r->paused) { /* its output has gone: nothing will take this */
 		r->stats->crashed += count;
 		pthread_mutex_unlock(&r->lock);
 		weir__free(f);

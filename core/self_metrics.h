@@ -59,6 +59,8 @@
 	  "Memory on the plugin's account: heap, maps, rings")                                                  \
 	V(PLUGIN_STARTS, COUNTER, "weir_plugin_starts_total", "", "plugin",                                            \
 	  "Times the plugin was started")                                                                              \
+	V(PLUGIN_UPGRADES, COUNTER, "weir_plugin_upgrades_total", "", "plugin result",                                 \
+	  "Times another build was to take over, by result: done, refused")                                            \
 	V(PLUGIN_RESTARTS, COUNTER, "weir_plugin_restarts_total", "", "plugin",                                        \
 	  "Times the plugin was started again after a failure or on request")                                          \
 	V(PLUGIN_FAILURES, COUNTER, "weir_plugin_failures_total", "", "plugin cause",                                  \

@@ -24,6 +24,8 @@
 #define MIN_WINDOW_NS 200000000u
 /* Pressure and memory move slowly; so often they are read. */
 #define PSI_NS 5000000000u
+/* Below what drops kinds (95 %), above what samples (80 %). */
+#define BLOCKED_AT 0.94
 /* Of the memory's limit: what is free is given back to the kernel. */
 #define TRIM_AT 0.90
 
@@ -203,6 +205,37 @@ static double queued_bytes(const struct sup_plugin *p)
 	return bytes;
 }
 
+/* An output whose policy is `block` holds its collector back: before the rings overflow,
+ * that makes larger batches, then fewer records. So its queue is a limit of its own. */
+static void measure_blocking(struct sup_plugin *p)
+{
+	struct weir__budget *b = &p->budget.logic;
+	struct weir__route_stats st;
+	double limit = 0, used = 0;
+
+	if (p->settings->common.budget_queue)
+		return; /* that is the limit */
+	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
+		if (r->from != p || !r->open || r->to->settings->common.on_full != WEIR__BLOCK)
+			continue;
+		if (r->far_from)
+			st = r->live_stats;
+		else
+			weir__route_stats(r->route, &st);
+		if ((double)st.queued_bytes * limit >= used * (double)st.limit) { /* the fuller one */
+			limit = (double)r->to->settings->common.queue_bytes;
+			/* The room that is kept for what one drain makes is never filled. */
+			limit = limit > 4.0 * WEIR__BATCH_BYTES ? limit - 2.0 * WEIR__BATCH_BYTES : limit / 2;
+			used = (double)st.queued_bytes;
+		}
+	}
+	b->limits[WEIR__RESOURCE_QUEUE] = limit;
+	/* It samples, and no more: an output that is dead shall not take kinds and programs
+	 * from the others. */
+	if (limit > 0)
+		b->use.used[WEIR__RESOURCE_QUEUE] = used < BLOCKED_AT * limit ? used : BLOCKED_AT * limit;
+}
+
 static void measure_kernel(struct sup_plugin *p, struct sup_budget_mark *now, double dt_ns, bool stats)
 {
 	struct weir__budget_use *u = &p->budget.logic.use;
@@ -274,6 +307,7 @@ static void measure_plugin(struct sup_plugin *p, uint64_t now_ns, bool stats)
 	u->used[WEIR__RESOURCE_QUEUE] = queued_bytes(p);
 	u->used[WEIR__RESOURCE_MEMORY] = (double)(p->snap.heap_bytes + p->snap.map_bytes + p->budget.far_bytes) +
 		u->used[WEIR__RESOURCE_QUEUE];
+	measure_blocking(p);
 	*was = now;
 }
 

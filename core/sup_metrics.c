@@ -26,6 +26,8 @@ static void set_states(struct sup_plugin *p, struct weir__metrics_set *self)
 		SET(PLUGIN_STATE, (int)p->state == i, p->name, weir__state_name((enum weir__state)i));
 	SET(PLUGIN_STARTS, p->starts, p->name);
 	SET(PLUGIN_RESTARTS, p->restarts, p->name);
+	SET(PLUGIN_UPGRADES, p->upgrades, p->name, "done");
+	SET(PLUGIN_UPGRADES, p->upgrades_refused, p->name, "refused");
 	SET(QUERIES, p->queries_ok, p->name, "ok");
 	SET(QUERIES, p->queries_failed, p->name, "error");
 	SET(PLUGIN_CPU, (double)(p->cpu_before_ns + (p->host ? weir__host_cpu_ns(p->host) : 0)) / 1e9, p->name);

@@ -79,7 +79,7 @@ struct sup_plugin {
 	struct sup_upgrade *upgrade; /* under way; nothing else is done to it meanwhile */
 	bool upgrade_swapped;      /* host is the new build's already */
 	char *upgrade_error;       /* why one was not even begun, for those who wait */
-	uint64_t upgrades;
+	uint64_t upgrades, upgrades_refused;
 
 	uv_timer_t timer;          /* retry, or the drain's poll */
 	uint64_t for_until_ns;     /* --for: the daemon's live part ends it */

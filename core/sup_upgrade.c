@@ -69,6 +69,7 @@ static void finish(struct sup_upgrade *u)
 
 	p->upgrade = NULL;
 	p->upgrade_swapped = false;
+	p->upgrades_refused += u->rc != 0;
 	if (u->rc)
 		snprintf(text, sizeof text, "%s goes on with version %s: %s", p->name, u->old_version, u->why);
 	else
@@ -516,6 +517,7 @@ void weir__sup_upgrade(struct weir__supervisor *s, const char *name, struct weir
 
 	if (why) {
 		p->upgrade_error = weir__strdup(why);
+		p->upgrades_refused++;
 		weir__settings_free(settings);
 		weir__free(u);
 		return;
