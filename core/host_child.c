@@ -16,6 +16,7 @@
 #include "host_priv.h"
 #include "host_upgrade.h"
 #include "host_wire.h"
+#include "kernel_guard.h"
 #include "loader.h"
 #include "log.h"
 #include "mem.h"
@@ -300,7 +301,9 @@ static int prepare_host(const json_t *j, int fd, char *why, size_t size)
 		snprintf(why, size, "started before it was loaded, or twice");
 		return -EINVAL;
 	}
-	rc = map_account(fd);
+	rc = weir__guard_decode(json_object_get(j, "kernel_guard"));
+	if (!rc)
+		rc = map_account(fd);
 	if (!rc)
 		rc = weir__settings_decode(j, name ? name : child.loaded->desc.name, &child.loaded->desc,
 		                           &child.settings, why, size);

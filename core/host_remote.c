@@ -16,6 +16,7 @@
 #include "host_upgrade.h"
 #include "host_wire.h"
 #include "hostgroup.h"
+#include "kernel_guard.h"
 #include "log.h"
 #include "mem.h"
 
@@ -171,7 +172,8 @@ static int send_start(struct weir__remote *r, uint32_t id, const struct weir__re
 	json_t *j = weir__settings_encode(r->h->settings);
 
 	if (j)
-		json_object_update_new(j, json_pack("{s:I, s:I, s:I, s:I, s:b}",
+		json_object_update_new(j, json_pack("{s:o, s:I, s:I, s:I, s:I, s:b}",
+		    "kernel_guard", weir__guard_encode(),
 		    "wanted", (json_int_t)rq->start.wanted, "weight", (json_int_t)rq->start.tune.weight,
 		    "kinds_off", (json_int_t)rq->start.tune.kinds_off,
 		    "detach_below", (json_int_t)rq->start.tune.detach_below, "widen", rq->start.tune.widen));

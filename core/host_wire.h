@@ -10,8 +10,8 @@
  *                                      <- LOG, FAILED, ASK, METRICS at any time
  *   ANSWER, METRICS_ARE ->
  *
- * Bodies: START and PREPARE {"common","options"} as texts, with the shared account's
- * descriptor; answered, as ADOPT and TAKE are, by weir__wire_started and the kernel
+ * Bodies: START and PREPARE {"common","options"} as texts, "kernel_guard"'s entries, and
+ * the shared account's descriptor; answered, as ADOPT and TAKE are, by weir__wire_started and the kernel
  * account's. Structs, or what is below, for the others.
  */
 #ifndef WEIR_CORE_HOST_WIRE_H

@@ -173,6 +173,38 @@ int weir__guard_setup(const struct weir_strings *entries)
 	return 0;
 }
 
+json_t *weir__guard_encode(void)
+{
+	json_t *a = json_array();
+	int rc = 0;
+
+	pthread_mutex_lock(&lock);
+	if (extra.off)
+		rc |= json_array_append_new(a, json_string("off"));
+	for (size_t i = 0; i < extra.count; i++)
+		rc |= json_array_append_new(a, json_sprintf("%s:%s", extra.entries[i].prefix, extra.entries[i].type));
+	pthread_mutex_unlock(&lock);
+	if (!rc)
+		return a;
+	json_decref(a);
+	return NULL;
+}
+
+int weir__guard_decode(const json_t *entries)
+{
+	const char *items[MAX_ENTRIES + 1];
+	struct weir_strings all = { 0, items };
+
+	if (json_array_size(entries) > MAX_ENTRIES + 1)
+		return -EINVAL;
+	for (; all.count < json_array_size(entries); all.count++) {
+		items[all.count] = json_string_value(json_array_get(entries, all.count));
+		if (!items[all.count])
+			return -EINVAL;
+	}
+	return weir__guard_setup(&all);
+}
+
 /* ---- asking ---------------------------------------------------------------------------- */
 
 /* "7.0.0-22-generic" is V(7, 0, 0); 0 if it is no version. */

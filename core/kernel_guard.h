@@ -9,6 +9,7 @@
 #ifndef WEIR_CORE_KERNEL_GUARD_H
 #define WEIR_CORE_KERNEL_GUARD_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <weir/option.h>
@@ -36,6 +37,10 @@ int weir__guard_check(const struct weir_strings *entries, char *err, size_t size
 /* They are in force from now on, in place of those before. -EINVAL, -ENOMEM: nothing
  * has changed. */
 int weir__guard_setup(const struct weir_strings *entries);
+/* Those in force, for a plugin's process, where the second puts them in force. NULL:
+ * no memory. The second: as weir__guard_setup. */
+json_t *weir__guard_encode(void);
+int weir__guard_decode(const json_t *entries);
 
 /* May a program of this section ("tp_btf/sys_enter") be loaded on the running kernel?
  * true: no, why (may be NULL) names the entry and where it comes from. */

@@ -17,6 +17,7 @@ struct trial_run {
 	bool done;
 	uv_loop_t loop;
 	uv_timer_t timer;
+	struct weir__settings settings; /* the plugin's, but on a thread wherever it is to run */
 };
 
 static void no_failure(void *arg, struct weir__host *h, int err)
@@ -68,9 +69,11 @@ static int try_on(struct trial_run *run, const struct weir_plugin_desc *desc,
 
 	if (rc)
 		return rc;
+	run->settings = *settings;
+	run->settings.library = NULL;
 	uv_timer_init(&run->loop, &run->timer);
 	uv_timer_start(&run->timer, on_timeout, TRY_TIMEOUT_MS, 0);
-	rc = weir__host_new(&run->loop, desc, settings, metrics, &events, &h);
+	rc = weir__host_new(&run->loop, desc, &run->settings, metrics, &events, &h);
 	if (!rc)
 		rc = weir__host_call(h, call_try, tried, run);
 	while (!rc && !run->done && uv_is_active((uv_handle_t *)&run->timer))

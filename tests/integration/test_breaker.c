@@ -513,7 +513,8 @@ static char *weir(struct daemon *d, const char *words, char *buf, size_t size)
 }
 
 /* With this kernel's tracepoint types guarded, flood has no source, and iomonitor gives
- * its topics to the stand-in; the reason names the entry, and `weir check` says it. */
+ * its topics to the stand-in, in a process as in a thread; the reason names the entry, and
+ * `weir check` says it. */
 static void guarded_kernel(void **state)
 {
 	static char said[65536];
@@ -530,7 +531,7 @@ static void guarded_kernel(void **state)
 	uname(&u);
 	u.release[strcspn(u.release, "-")] = 0;
 	snprintf(yaml, sizeof yaml, COMMON "kernel_guard: ['%s:tp_btf', '%s:raw_tp', '%s:tracepoint']\n"
-	         "plugins:\n  count: {isolation: thread}\n  flood: {isolation: thread, rate: 100}\n  iomonitor: {isolation: thread}\n  procfs-fallback:\n",
+	         "plugins:\n  count: {isolation: thread}\n  flood: {isolation: process, rate: 100}\n  iomonitor: {isolation: thread}\n  procfs-fallback:\n",
 	         u.release, u.release, u.release);
 	daemon_start(&d, yaml);
 	s = wait_so(&d, "flood", "failed", "open", 1);

@@ -159,11 +159,35 @@ static void faults(void **state)
 	assert_int_equal(weir__mem_live(), live - 1);
 }
 
+/* What is in force reaches a plugin's process whole, "off" too. */
+static void passed_on(void **state)
+{
+	const char *items[] = { "off", "6.5.:all", "6.4.:lsm" };
+	json_t *j;
+
+	(void)state;
+	use(3, items);
+	j = weir__guard_encode();
+	assert_int_equal(json_array_size(j), 3);
+	use(0, NULL);
+	assert_false(guarded("6.5.3", "iter/task"));
+	assert_int_equal(weir__guard_decode(j), 0);
+	assert_true(guarded("6.5.3", "iter/task"));
+	assert_true(guarded("6.4.3", "lsm/x"));
+	assert_int_equal(weir__guard_count(), 2); /* the built-in list is off */
+	json_array_append_new(j, json_integer(1));
+	assert_int_equal(weir__guard_decode(j), -EINVAL);
+	assert_true(guarded("6.5.3", "iter/task"));
+	json_decref(j);
+	assert_int_equal(weir__guard_decode(NULL), 0); /* none */
+	assert_false(guarded("6.5.3", "iter/task"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(built_in), cmocka_unit_test(fix_that_shows), cmocka_unit_test(configured),
-		cmocka_unit_test(running), cmocka_unit_test(faults),
+		cmocka_unit_test(running), cmocka_unit_test(faults), cmocka_unit_test(passed_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
