@@ -31,12 +31,16 @@ static const struct {
 } specs[] = {
 	{ "run", BIT(CONFIG),
 	  "Loads the plugins, starts them, and runs until SIGTERM or SIGINT; then drains the\n"
-	  "queues and prints the final ledger." },
+	  "queues and prints the final ledger. SIGHUP reads the configuration again. Started by\n"
+	  "root it becomes the user of option user, with what its plugins declare as its only\n"
+	  "capabilities." },
 	{ "check", BIT(CONFIG) | BIT(JSON),
-	  "Tries what the kernel allows, loads the plugins without starting them, and says\n"
-	  "what is degraded, why, and what to do. Needs no running daemon.\n"
+	  "Becomes the daemon's user, tries what the kernel allows, starts each collector for a\n"
+	  "moment, and says what is degraded, why, and what to do. Needs no running daemon.\n"
 	  "Exit: 0 all exact, 1 degraded, 2 cannot run." },
 	{ "status", BIT(SOCKET) | BIT(JSON),
+	  "What each plugin does and costs, what its budget and its breaker have to say, what\n"
+	  "became of every event of each route, and what was set at run time.\n"
 	  "Exit: 1 if a plugin has failed or a route's ledger does not balance." },
 	{ "top", BIT(SOCKET) | BIT(JSON) | BIT(COUNT) | BIT(INTERVAL) | BIT(ONCE) | BIT(SORT),
 	  "Keys: q quit, s sort, r reverse, p pause, up and down select, Enter all about a\n"
@@ -52,10 +56,15 @@ static const struct {
 	  "Without a topic: all of them. Events that come faster than they can be shown are\n"
 	  "left out and counted." },
 	{ "enable", BIT(SOCKET) | BIT(FOR) | BIT(PERSIST) | BIT(JSON),
-	  "Holds until the daemon ends, over reloads too; with --persist over its restarts." },
+	  "Holds until the daemon ends, over reloads too; with --persist over its restarts. One\n"
+	  "that has failed is tried at once. Answers when it has settled.\n"
+	  "Exit: 1 if it did not start." },
 	{ "disable", BIT(SOCKET) | BIT(FOR) | BIT(PERSIST) | BIT(JSON),
 	  "Holds until the daemon ends, over reloads too; with --persist over its restarts." },
-	{ "restart", BIT(SOCKET) | BIT(JSON), NULL },
+	{ "restart", BIT(SOCKET) | BIT(JSON),
+	  "One that has failed or is suspended is tried at once, and its breaker forgets its\n"
+	  "failures. Answers when it has settled.\n"
+	  "Exit: 1 if it did not start." },
 	{ "upgrade", BIT(SOCKET) | BIT(JSON),
 	  "The new build starts beside the old one and takes over when it is healthy: no record is\n"
 	  "lost or comes twice. If it does not start, or says it is not well, the old one goes on.\n"

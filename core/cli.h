@@ -46,7 +46,7 @@ WEIR__COMMANDS(X)
 	X(SOCKET, 's', "socket", "PATH", "Control socket; else $WEIR_CONTROL_SOCKET, else the default one") \
 	X(JSON,   'j', "json",   NULL,   "Print JSON, for programs")           \
 	X(COUNT,  'n', "count",  "N",    "Stop after this many events, or frames") \
-	X(FOR,    'f', "for",    "TIME", "Go back to the state before after this time, such as 5m") \
+	X(FOR,    'f', "for",    "TIME", "Take the change back after this time, such as 5m") \
 	X(PERSIST, 'p', "persist", NULL, "Keep it over a restart of the daemon, in state_dir") \
 	X(UNSET,  'u', "unset",  NULL,   "Take back what was set: the configuration holds again") \
 	X(RUNNING, 'r', "running", NULL, "Of the running daemon, not of the file") \
