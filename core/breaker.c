@@ -164,8 +164,8 @@ size_t weir__breaker_outlook(const struct weir__breaker *b, uint64_t now_ns, cha
 
 	put_time(b->cfg.window_ns, window, sizeof window);
 	put_time(b->retry_ns > now_ns ? b->retry_ns - now_ns : 0, wait, sizeof wait);
-	n = snprintf(buf, size, "failure %u of %u in %s; next try in %s",
-	             weir__breaker_recent(b, now_ns), b->cfg.failures, window, wait);
+	n = snprintf(buf, size, "failure %u in %s, it opens at %u; next try in %s",
+	             weir__breaker_recent(b, now_ns), window, b->cfg.failures, wait);
 	return n > 0 ? (size_t)n : 0;
 }
 

@@ -400,7 +400,10 @@ static bool sample_less(struct weir__budget *b, const struct weir__budget_total 
 	if (to > w - w / 10 || to == w)
 		return false; /* so little is not worth a step */
 	b->tune.weight = to;
-	act(b, WEIR__BUDGET_SAMPLE, true, "sampling 1 in %u (was %u)", to, w);
+	if (to == 1)
+		act(b, WEIR__BUDGET_SAMPLE, true, "every event is kept again (was 1 in %u)", w);
+	else
+		act(b, WEIR__BUDGET_SAMPLE, true, "sampling 1 in %u (was %u)", to, w);
 	return true;
 }
 

@@ -125,13 +125,14 @@ static void check_libraries(struct weir__daemon *d, struct weir__setup *setup,
 	for (size_t i = 0; i < setup->count; i++) {
 		const struct weir__setup_plugin *p = &setup->plugins[i];
 		const struct weir__settings *old = weir__sup_settings(d->sup, p->settings->name);
+		char text[700];
 
 		if (p->loaded || !p->settings->common.enabled || (old && !old->desc))
 			continue;
+		snprintf(text, sizeof text, "its library cannot be loaded: %s%s", p->refused,
+		         old ? "; it goes on as it is" : "");
 		weir__config_error(setup->config, p->settings->name, diags,
-		                   "install it, correct its name, or write \"enabled: false\" below it",
-		                   old ? "its library cannot be loaded any more; it goes on as it is"
-		                       : "its library cannot be loaded");
+		                   "install it, correct its name, or write \"enabled: false\" below it", text);
 	}
 }
 

@@ -10,6 +10,7 @@
  * one has the loop of the link; the plugin is on its host's, as everywhere.
  */
 #include "host_child.h"
+#include "bpf_kernel.h"
 #include "confine.h"
 #include "desc_wire.h"
 #include "host_link.h"
@@ -337,6 +338,7 @@ static void send_started(uint16_t type, uint32_t id, int rc, const char *why, bo
 	s.cpus = weir__possible_cpus();
 	head.fds = fds[0] >= 0 && fds[1] >= 0 ? 2 : 0;
 	send_head(head, &s, sizeof s, fds);
+	weir__kernel_btf_release(); /* what was needed to start only */
 	malloc_trim(0);
 }
 

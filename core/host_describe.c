@@ -183,7 +183,7 @@ int weir__remote_describe(const char *path, const char *name, struct weir__loade
 	if (fd < 0)
 		return fd;
 	rc = describe(path, fd, name, &k, reason, size);
-	if (!rc && strcmp(k->loaded.desc.name, name)) {
+	if (!rc && name && strcmp(k->loaded.desc.name, name)) {
 		rc = -EINVAL;
 		snprintf(reason, size, "name: %s holds the plugin \"%s\", \"%s\" was asked for", path,
 		         k->loaded.desc.name, name);

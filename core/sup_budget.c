@@ -355,7 +355,7 @@ static void push_upstream(struct weir__supervisor *s)
 static void measure_total(struct weir__supervisor *s, uint64_t now_ns)
 {
 	struct sup_budget_total *t = &s->budget;
-	uint64_t cpu_ns = process_cpu_ns();
+	uint64_t cpu_ns = process_cpu_ns() - weir__sup_lost_cpu_ns(s);
 	double dt_ns = (double)(now_ns - t->at_ns);
 
 	t->process_cpu = t->at_ns ? (double)(cpu_ns - t->cpu_ns) * 100 / dt_ns : 0;

@@ -14,6 +14,9 @@
 #include <string.h>
 
 struct lost_host {
+	struct lost_host *next;
+	struct weir__host *h;
+	uint64_t cpu_ns;           /* when it was given up */
 	struct weir__request rq;
 	struct sup_plugin *p;
 	struct weir__metrics_set *metrics;
@@ -81,6 +84,12 @@ static void came_back(struct weir__host *h, struct weir__request *rq)
 {
 	struct lost_host *l = rq->arg;
 	struct sup_plugin *p = l->p;
+	struct lost_host **at = &p->sup->lost;
+
+	while (*at != l)
+		at = &(*at)->next;
+	*at = l->next;
+	p->sup->lost_before_ns += weir__host_cpu_ns(h) - l->cpu_ns;
 
 	weir__log(WEIR_WARN, p->name, "its lost thread has come back after %.1f s and is ended",
 	          (double)(uv_hrtime() - l->since_ns) / 1e9);
@@ -105,6 +114,15 @@ static void let_go(struct sup_plugin *p)
 	uv_timer_stop(&p->timer);
 }
 
+uint64_t weir__sup_lost_cpu_ns(const struct weir__supervisor *s)
+{
+	uint64_t ns = s->lost_before_ns;
+
+	for (const struct lost_host *l = s->lost; l; l = l->next)
+		ns += weir__host_cpu_ns(l->h) - l->cpu_ns;
+	return ns;
+}
+
 void weir__sup_abandon(struct sup_plugin *p)
 {
 	struct lost_host *l = weir__zalloc(sizeof *l);
@@ -117,10 +135,13 @@ void weir__sup_abandon(struct sup_plugin *p)
 	let_go(p);
 	p->lost++;
 	if (l) { /* else it is never freed, which is all that is lost by it */
-		*l = (struct lost_host){ .p = p, .metrics = p->metrics, .since_ns = uv_hrtime() };
+		*l = (struct lost_host){ .h = h, .p = p, .metrics = p->metrics,
+			.since_ns = uv_hrtime(), .cpu_ns = weir__host_cpu_ns(h), .next = p->sup->lost };
 		l->rq = (struct weir__request){ .type = WEIR__HOST_FINI, .done = came_back, .arg = l };
 		if (weir__host_request(h, &l->rq))
 			weir__free(l);
+		else
+			p->sup->lost = l;
 	}
 	p->metrics = NULL;
 }

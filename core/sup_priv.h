@@ -116,6 +116,8 @@ struct weir__supervisor {
 	struct sup_route *routes, **routes_tail;
 	uint32_t last_route;
 	struct one_detach *detaching;
+	struct lost_host *lost;
+	uint64_t lost_before_ns;   /* of those that have come back */
 	bool started, stopping;
 	bool forgot_unbalanced;    /* a route that is gone did not balance */
 	unsigned held;             /* see weir__sup_hold */
@@ -221,6 +223,10 @@ void weir__sup_budget_send(struct sup_plugin *p); /* its tune, to the host */
 void weir__sup_budget_probe(struct sup_plugin *p); /* it has started: look soon */
 void weir__sup_budget_try(struct sup_plugin *p, uint32_t below); /* programs are back: look soon */
 void weir__sup_budget_settled(struct sup_plugin *p, uint64_t now_ns); /* after a tick */
+
+/* CPU time of all threads that were given up, since then. They spin, perhaps, but nobody
+ * else is to be blamed for it. */
+uint64_t weir__sup_lost_cpu_ns(const struct weir__supervisor *s);
 
 /* sup_upgrade.c: give it up at the next step, if it is not too late. */
 void weir__sup_upgrade_cancel(struct sup_plugin *p);

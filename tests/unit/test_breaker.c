@@ -289,7 +289,7 @@ static void limits_and_words(void **state)
 	fail_with(&b, WEIR__CAUSE_START, S, 0);
 	fail_with(&b, WEIR__CAUSE_START, S, 0);
 	weir__breaker_outlook(&b, S, text, sizeof text);
-	assert_string_equal(text, "failure 2 of 5 in 60.0 s; next try in 200 ms");
+	assert_string_equal(text, "failure 2 in 60.0 s, it opens at 5; next try in 200 ms");
 	for (int c = 0; c < WEIR__CAUSE_COUNT; c++)
 		assert_true(*weir__cause_name((enum weir__cause)c) && *weir__cause_doc((enum weir__cause)c));
 }
