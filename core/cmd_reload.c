@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * weir reload: let the daemon read its configuration again, and say what came of it for
- * every plugin. Exit 1 if it was refused, or a plugin did not start with it.
+ * every plugin. The daemon's user may not enter the file's directory: root brings the text
+ * along. Exit 1 if it was refused, or a plugin did not start with it.
  */
 #include "cli.h"
 #include "cli_table.h"
+#include "config.h"
+#include "control.h"
+#include "mem.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static const char *string(const json_t *o, const char *key)
 {
@@ -52,6 +57,35 @@ static void print_plugins(const json_t *plugins, bool colour)
 	weir__table_fini(&t);
 }
 
+/* The request, with the file's text where that can help. */
+static json_t *request(const struct weir__cli *cli)
+{
+	json_t *r = json_pack("{s:s}", "cmd", "reload"), *answer, *old;
+	char *text = NULL;
+	size_t len = 0;
+
+	if (geteuid() != 0)
+		return r;
+	answer = weir__cli_ask(cli, json_pack("{s:s}", "cmd", "config"), 5000);
+	if (!answer) {
+		json_decref(r);
+		return NULL;
+	}
+	if (*string(answer, "file") && !weir__config_read_file(string(answer, "file"), &text, &len)) {
+		old = json_copy(r);
+		json_object_set_new(r, "text", json_stringn(text, len)); /* none if it is not UTF-8 */
+		if (json_dumpb(r, NULL, 0, 0) < WEIR__CONTROL_REQUEST_MAX - 1)
+			json_decref(old);
+		else {
+			json_decref(r);
+			r = old;
+		}
+	}
+	weir__free(text);
+	json_decref(answer);
+	return r;
+}
+
 int weir__cmd_reload(int argc, char **argv)
 {
 	struct weir__cli cli;
@@ -63,7 +97,7 @@ int weir__cmd_reload(int argc, char **argv)
 		return r;
 	if (cli.argc)
 		return weir__cmd_usage(cli.name, "takes no arguments");
-	answer = weir__cli_change(&cli, json_pack("{s:s}", "cmd", "reload"));
+	answer = weir__cli_change(&cli, request(&cli));
 	if (!answer)
 		return 1;
 	plugins = json_object_get(answer, "plugins");

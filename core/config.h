@@ -120,6 +120,16 @@ int weir__config_reread(const struct weir__config *old, struct weir__diags *diag
 /* From its file again. */
 int weir__config_read_again(const struct weir__config *old, struct weir__diags *diags,
                             struct weir__config **ret);
+/* The text of a file, at most 1 MiB; weir__free. 0 or -errno. */
+int weir__config_read_file(const char *path, char **ret, size_t *ret_len);
+/* Keeps the file open over the daemon's change of user, to be read again when its path
+ * cannot be: written in place it is the new text, replaced it is an error. Once. */
+void weir__config_keep_file(const char *path);
+/* Its absolute path; NULL: none is kept. */
+const char *weir__config_kept(void);
+/* What root's `weir reload` read from that path, or NULL. Used where the path cannot be
+ * opened; the caller's, and set only while one configuration is read. */
+void weir__config_offer(const char *text);
 /* The layer above the environment; before any plugin is bound. Takes what is in *o. */
 int weir__config_override(struct weir__config *c, struct weir__overrides *o,
                           struct weir__diags *diags);

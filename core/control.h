@@ -17,6 +17,10 @@
 struct weir__control;
 struct weir__control_request;
 
+/* A request is a command and a few names, or with `weir reload` a configuration: one that
+ * is longer must be readable to the daemon's user. */
+#define WEIR__CONTROL_REQUEST_MAX (64 * 1024)
+
 /* Only peers whose uid is 0 or the daemon's, or whose group may open the socket,
  * get here; peer credentials (SO_PEERCRED) are checked again for change commands:
  * the daemon's user, root, or a member of the socket's group. */

@@ -11,8 +11,6 @@
 
 /* People and scripts: a handful at a time. */
 #define WEIR__CONTROL_CLIENTS 32
-/* A request is a command and a few names. */
-#define WEIR__CONTROL_REQUEST_MAX (64 * 1024)
 /* To send a request, and to take the answer: a local peer needs milliseconds. */
 #define WEIR__CONTROL_TIMEOUT_MS 5000
 /* A query's 4 MiB, at worst each byte escaped as \u00XX, and the frame around. */

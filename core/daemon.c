@@ -121,7 +121,7 @@ static void on_hangup(uv_signal_t *sig, int signum)
 	if (d->stopping)
 		return;
 	setup_log(weir__config_daemon(d->config), true);
-	weir__live_reload(d, NULL, "SIGHUP");
+	weir__live_reload(d, NULL, "SIGHUP", NULL);
 }
 
 static void on_file_changed(void *arg)
@@ -129,7 +129,7 @@ static void on_file_changed(void *arg)
 	struct weir__daemon *d = arg;
 
 	if (!d->stopping)
-		weir__live_reload(d, NULL, "the file has changed");
+		weir__live_reload(d, NULL, "the file has changed", NULL);
 }
 
 static void set_watch(struct weir__daemon *d)
@@ -339,6 +339,8 @@ int weir__daemon_run(struct weir__setup *setup, size_t warnings)
 	start_control(d);
 	start_http(d);
 	start_processes(d, &id);
+	if (weir__config_has_file(d->config))
+		weir__config_keep_file(weir__config_file(d->config));
 	if (weir__daemon_drop(d, setup, &id))
 		return give_up(d);
 	check_state_dir(weir__config_daemon(d->config)->state_dir);

@@ -50,6 +50,7 @@ void weir__job_free(struct live_job *job)
 
 	for (a = job->askers; a; a = next) {
 		next = a->next;
+		weir__free(a->text);
 		weir__free(a);
 	}
 	json_decref(job->daemon_options);

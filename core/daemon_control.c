@@ -229,9 +229,14 @@ static void do_restart(struct weir__daemon *d, struct weir__control_request *req
 
 static void do_reload(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
 {
-	(void)body;
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+
+	weir__control_peer(req, &uid, &gid, &pid);
 	note_change(req, "", "reload");
-	weir__live_reload(d, req, "asked for");
+	/* Others may ask for the file to be read, not say what is in it. */
+	weir__live_reload(d, req, "asked for", uid == 0 ? json_string_value(json_object_get(body, "text")) : NULL);
 }
 
 static void do_set(struct weir__daemon *d, struct weir__control_request *req, const json_t *body)
@@ -302,6 +307,8 @@ static void do_config(struct weir__daemon *d, struct weir__control_request *req,
 	(void)body;
 	json_object_set_new(o, "ok", json_true());
 	json_object_set_new(o, "config", weir__json_text(d->config_name));
+	if (weir__config_kept())
+		json_object_set_new(o, "file", weir__json_text(weir__config_kept()));
 	json_object_set_new(o, "text", weir__live_text(d));
 	weir__control_reply(req, o);
 }

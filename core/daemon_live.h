@@ -16,6 +16,7 @@ struct live_job;
 struct live_asker {
 	struct live_asker *next;
 	struct weir__control_request *req; /* NULL: SIGHUP or the file; the log is told */
+	char *text;                        /* what root read from the file, or NULL */
 };
 
 struct weir__live {
@@ -44,8 +45,10 @@ void weir__live_start(struct weir__daemon *d);
 /* Closes its handles; the rest when the loop has let go of them. */
 void weir__live_stop(struct weir__daemon *d);
 
-/* req NULL: `why` goes to the log, and so does what came of it. */
-void weir__live_reload(struct weir__daemon *d, struct weir__control_request *req, const char *why);
+/* req NULL: `why` goes to the log, and so does what came of it. text: what is in the file,
+ * should the daemon not be able to open it; or NULL. */
+void weir__live_reload(struct weir__daemon *d, struct weir__control_request *req, const char *why,
+                       const char *text);
 void weir__live_set(struct weir__daemon *d, struct weir__control_request *req,
                     const struct weir__live_ask *ask);
 /* The value and where it comes from. */

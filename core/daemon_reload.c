@@ -59,6 +59,7 @@ static void refuse_reload(struct weir__daemon *d, struct live_asker *askers,
 		if (askers->req)
 			weir__live_refuse(askers->req, error, "weir config check shows the same",
 			               weir__live_diags(diags, false));
+		weir__free(askers->text);
 		weir__free(askers);
 	}
 }
@@ -99,8 +100,14 @@ static void begin_reload(struct weir__daemon *d)
 	int rc = weir__overrides_copy(&o, weir__config_overrides(d->config));
 
 	d->live->waiting = NULL;
+	for (const struct live_asker *a = askers; a; a = a->next)
+		if (a->text) {
+			weir__config_offer(a->text); /* the newest comes first */
+			break;
+		}
 	if (!rc)
 		rc = weir__live_build(d, true, &o, &diags, &setup);
+	weir__config_offer(NULL);
 	if (!rc) {
 		job = weir__job_new(d, &setup);
 		if (!job)
@@ -123,11 +130,15 @@ static void begin_reload(struct weir__daemon *d)
 	weir__live_apply(d, job, &setup);
 }
 
-void weir__live_reload(struct weir__daemon *d, struct weir__control_request *req, const char *why)
+void weir__live_reload(struct weir__daemon *d, struct weir__control_request *req, const char *why,
+                       const char *text)
 {
 	struct live_asker *a = weir__zalloc(sizeof *a);
 
-	if (!a) {
+	if (a && text)
+		a->text = weir__strdup(text);
+	if (!a || (text && !a->text)) {
+		weir__free(a);
 		if (req)
 			weir__control_error(req, "try again", "the daemon is out of memory");
 		return;

@@ -72,7 +72,8 @@
  *   persist only with enable and disable: afterwards it goes back to what it was; it
  *   holds over a restart of the daemon, the end too.
  *
- * {"cmd":"reload"}
+ * {"cmd":"reload","text":?"plugins:\n..."}   text: what is in the file. Taken from root only,
+ *                                     and only if the daemon's user cannot open the file
  *   {"ok":true,"message":"reloaded: 1 restarted (iomonitor), 3 unchanged",
  *    "plugins":[{"name":"iomonitor","action":"restarted","state":"running","message":?"..."}],
  *                                       action: the words of WEIR__CHANGES, or failed
@@ -97,7 +98,8 @@
  *   too slow are said in the stream: {"dropped":12} or "# 12 events left out".
  *
  * {"cmd":"config"}
- *   {"ok":true,"config":"/etc/weir/weir.yaml","text":"..."}   effective, secrets hidden
+ *   {"ok":true,"config":"/etc/weir/weir.yaml","file":?"/etc/weir/weir.yaml","text":"..."}
+ *                                     file: absolute; text: in effect, secrets hidden
  */
 #ifndef WEIR_CORE_PROTOCOL_H
 #define WEIR_CORE_PROTOCOL_H
