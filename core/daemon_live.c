@@ -209,13 +209,14 @@ static void on_expiry(uv_timer_t *timer)
 	struct weir__diags diags = { 0 };
 	struct weir__setup setup;
 	double now = weir__wall_s();
-	int rc = weir__overrides_copy(&o, weir__config_overrides(d->config));
+	const struct weir__overrides *was = weir__config_overrides(d->config);
+	int rc = weir__overrides_copy(&o, was);
 
 	if (!rc && !d->stopping && weir__overrides_expire(&o, now)) {
-		for (size_t i = 0; i < weir__config_overrides(d->config)->count; i++)
-			if (weir__config_overrides(d->config)->items[i].until > 0 && weir__config_overrides(d->config)->items[i].until <= now)
+		for (size_t i = 0; i < was->count; i++)
+			if (was->items[i].until > 0 && was->items[i].until <= now)
 				weir__log(WEIR_INFO, NULL, "the time of %s = %s is over: it is as before again",
-				          weir__config_overrides(d->config)->items[i].key, weir__config_overrides(d->config)->items[i].value);
+				          was->items[i].key, was->items[i].value);
 		rc = weir__live_build(d, false, &o, &diags, &setup);
 		if (!rc) {
 			weir__live_keep(d, &setup, NULL);

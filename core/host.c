@@ -2,6 +2,8 @@
 /*
  * A host's thread, its calls, and the life of its plugin. See host.h.
  *
+ * Happy path: new (the thread begins), calls run on its loop and end on the main one, free.
+ *
  * Threads: what is under `lock` (calls, finished, inbox, tickets' answers) is
  * shared; all else belongs to the host's thread once it runs. Failure modes: no
  * thread, no memory, a callback that returns <0; all come back as -errno and a
@@ -26,8 +28,6 @@
 
 /* What the contract allows a callback at most; longer ones are counted. */
 #define CALLBACK_LIMIT_NS 10000000u
-/* Batches one after the other for so long; then calls and timers get their turn. */
-#define DELIVER_NS 20000000u
 
 const struct weir_plugin_desc *weir__host_desc(const struct weir__host *h)
 {
@@ -69,7 +69,7 @@ const char *weir__callback_name(uint32_t callback)
 	return callback < WEIR__CALLBACK_COUNT ? names[callback] : "";
 }
 
-static void count_in(uint64_t *counts, const double *bounds, size_t n, uint64_t ns)
+void weir__host_count(uint64_t *counts, const double *bounds, size_t n, uint64_t ns)
 {
 	size_t i = 0;
 
@@ -82,7 +82,7 @@ void weir__host_left(struct weir__host *h, uint64_t entered)
 {
 	uint64_t ns = uv_hrtime() - entered;
 
-	count_in(h->callbacks, weir__callback_buckets, WEIR__CALLBACK_BUCKETS, ns);
+	weir__host_count(h->callbacks, weir__callback_buckets, WEIR__CALLBACK_BUCKETS, ns);
 	h->callback_ns += ns;
 	h->overruns += ns > CALLBACK_LIMIT_NS;
 	atomic_store_explicit(&h->account->doing.busy_ns, 0, memory_order_relaxed);
@@ -212,95 +212,12 @@ static void run_calls(struct weir__host *h)
 	}
 }
 
-/* ---- deliveries, for outputs ------------------------------------------------------ */
-
-void weir__host_receive(void *host, struct weir__frame *f)
-{
-	struct weir__host *h = host;
-	bool first;
-
-	f->wait_next = NULL;
-	pthread_mutex_lock(&h->lock);
-	first = !h->inbox;
-	*h->inbox_tail = f;
-	h->inbox_tail = &f->wait_next;
-	pthread_mutex_unlock(&h->lock);
-	if (first)
-		weir__host_wake(h); /* one wake per burst */
-}
-
-static struct weir__frame *take_inbox(struct weir__host *h)
-{
-	struct weir__frame *f;
-
-	pthread_mutex_lock(&h->lock);
-	f = h->inbox;
-	h->inbox = NULL;
-	h->inbox_tail = &h->inbox;
-	pthread_mutex_unlock(&h->lock);
-	return f;
-}
-
-static void deliver_one(struct weir__host *h, struct weir__frame *f)
-{
-	uint64_t entered = host_enter(h, WEIR__IN_DELIVER), age = f->view.header->first_ns; /* may be gone after deliver() */
-	int rc = h->started && h->desc->deliver ? h->desc->deliver(&h->plugin, &f->view) : -ESHUTDOWN;
-
-	weir__host_left(h, entered);
-	h->delivered_batches++;
-	age = uv_hrtime() - age;
-	count_in(h->deliveries, weir__delivery_buckets, WEIR__DELIVERY_BUCKETS, age);
-	h->delivery_ns += age;
-	if (rc != WEIR_PENDING)
-		weir__route_ack(f, rc < 0 ? f->count : 0);
-}
-
-/* What has not had its turn comes first the next time. */
-static void put_back(struct weir__host *h, struct weir__frame *f)
-{
-	struct weir__frame **tail = &f->wait_next;
-
-	while (*tail)
-		tail = &(*tail)->wait_next;
-	pthread_mutex_lock(&h->lock);
-	*tail = h->inbox;
-	if (!h->inbox)
-		h->inbox_tail = tail;
-	h->inbox = f;
-	pthread_mutex_unlock(&h->lock);
-	weir__host_wake(h);
-}
-
-/* Deliver what has come; `all`: however long it takes, else for DELIVER_NS, so that a slow
- * output still answers. */
-static void deliver(struct weir__host *h, bool all)
-{
-	struct weir__frame *f = take_inbox(h), *next;
-	uint64_t until = uv_hrtime() + DELIVER_NS, entered;
-
-	if (!f)
-		return;
-	for (; f; f = next) {
-		next = f->wait_next;
-		deliver_one(h, f);
-		if (next && !all && uv_hrtime() > until) {
-			put_back(h, next);
-			break;
-		}
-	}
-	if (h->started && h->desc->flush) {
-		entered = host_enter(h, WEIR__IN_FLUSH);
-		h->desc->flush(&h->plugin);
-		weir__host_left(h, entered);
-	}
-}
-
 static void on_async(uv_async_t *async)
 {
 	struct weir__host *h = async->data;
 	bool exiting;
 
-	deliver(h, false);
+	weir__host_deliver(h, false);
 	weir__host_run_answers(h);
 	run_calls(h);
 	pthread_mutex_lock(&h->lock);
@@ -308,7 +225,7 @@ static void on_async(uv_async_t *async)
 	pthread_mutex_unlock(&h->lock);
 	if (!exiting)
 		return;
-	deliver(h, true); /* what came meanwhile, before one that ends us is seen */
+	weir__host_deliver(h, true); /* what came meanwhile, before one that ends us is seen */
 	uv_stop(&h->loop);
 }
 
@@ -484,8 +401,6 @@ void weir__host_free_handle(struct weir__host *h)
 
 void weir__host_free(struct weir__host *h)
 {
-	struct weir__frame *f, *next;
-
 	if (!h)
 		return;
 	if (h->remote) {
@@ -504,10 +419,7 @@ void weir__host_free(struct weir__host *h)
 	}
 	uv_loop_close(&h->loop);
 	end_calls(h); /* they may still use what is freed below */
-	for (f = take_inbox(h); f; f = next) {
-		next = f->wait_next;
-		weir__route_lose(f);
-	}
+	weir__host_lose_inbox(h);
 	for (size_t t = 0; t < WEIR__MAX_TOPICS; t++)
 		weir__batch_unref(h->open[t]);
 	weir__host_free_handle(h);
@@ -552,7 +464,8 @@ static int run_step(struct weir__host *h, enum weir__callback step, int (*fn)(st
 	rc = fn(&h->plugin);
 	weir__host_left(h, entered);
 	if (rc < 0)
-		weir__host_set_reason(h, "%s: %s", weir__callback_name(step), h->fail_text[0] ? h->fail_text : strerror(-rc));
+		weir__host_set_reason(h, "%s: %s", weir__callback_name(step),
+		                      h->fail_text[0] ? h->fail_text : strerror(-rc));
 	return rc < 0 ? rc : 0;
 }
 
@@ -592,7 +505,7 @@ void weir__host_stop(struct weir__host *h)
 	if (!h->started)
 		return;
 	weir__source_stop(h);
-	deliver(h, true);
+	weir__host_deliver(h, true);
 	run_end(h, WEIR__IN_STOP, h->desc->stop);
 	weir__emit_flush(h);
 	h->started = false;

@@ -9,7 +9,11 @@
  *   done(host, arg) <---------------
  *
  * Files: host.c (thread, calls, life), host_api.c (the vtable a plugin sees),
- * host_emit.c (batches and routes), host_drain.c (rings), host_source.c (sources).
+ * host_emit.c (batches and routes), host_drain.c (rings), host_source.c (sources),
+ * host_deliver.c (an output's inbox), host_tune.c (limits), host_snapshot.c, host_request.c
+ * (what the supervisor asks), host_upgrade.c. In a process: host_remote.c and
+ * host_remote_wire.c are the daemon's side, host_child*.c the other, host_wire.c is what
+ * they say and host_link.c how; host_describe.c asks one for a descriptor.
  */
 #ifndef WEIR_CORE_HOST_H
 #define WEIR_CORE_HOST_H

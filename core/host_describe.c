@@ -85,7 +85,8 @@ static int ask(struct inquiry *q, const char *path, int fd, const char *name)
 {
 	json_t *j = json_pack("{s:s, s:s}", "path", path, "name", name ? name : "");
 	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
-	struct weir__link_head head = { .type = WEIR__WIRE_LOAD, .id = 1, .fds = 1, .len = text ? (uint32_t)strlen(text) : 0 };
+	struct weir__link_head head = { .type = WEIR__WIRE_LOAD, .id = 1, .fds = 1,
+		.len = text ? (uint32_t)strlen(text) : 0 };
 	int rc = text ? weir__link_send(q->link, &head, text, &fd) : -ENOMEM;
 
 	weir__free(text);

@@ -162,6 +162,8 @@ static inline uint64_t host_enter(struct weir__host *h, enum weir__callback call
 	return now;
 }
 void weir__host_left(struct weir__host *h, uint64_t entered);
+/* One more in a histogram; n bounds in seconds, n + 1 counts. */
+void weir__host_count(uint64_t *counts, const double *bounds, size_t n, uint64_t ns);
 void weir__host_wake(struct weir__host *h);
 void weir__host_free_handle(struct weir__host *h);
 __attribute__((format(printf, 2, 3))) void weir__host_set_reason(struct weir__host *h, const char *fmt, ...);
@@ -170,6 +172,10 @@ __attribute__((format(printf, 2, 3))) void weir__host_set_reason(struct weir__ho
 extern const struct weir_host weir__host_vtable;
 void weir__host_close_services(struct weir__host *h);
 void weir__host_run_answers(struct weir__host *h);
+
+/* host_deliver.c */
+void weir__host_deliver(struct weir__host *h, bool all);
+void weir__host_lose_inbox(struct weir__host *h);
 
 /* host_emit.c */
 bool weir__host_is_lost(struct weir__host *h);

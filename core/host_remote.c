@@ -3,20 +3,15 @@
  * The daemon's handle of a host in a process: see host_remote.h.
  *
  * Happy path: fork and exec ourselves, send LOAD and what the supervisor asks, match
- * answers to requests by id. Failure: the process ends, or sends what it must not
- * (then it is killed); its last words are read, the kernel's account is given a moment
- * to settle, `died` is called, and every request still open ends with -EPIPE. Main
- * thread only.
+ * answers to requests by id; how both are written is in host_remote_wire.c. Failure: the
+ * process ends, or sends what it must not (then it is killed); its last words are read,
+ * the kernel's account is given a moment to settle, `died` is called, and every request
+ * still open ends with -EPIPE. Main thread only.
  */
-#include "host_remote.h"
+#include "host_remote_priv.h"
 #include "confine.h"
-#include "desc_wire.h"
-#include "host_link.h"
-#include "host_priv.h"
-#include "host_upgrade.h"
 #include "host_wire.h"
 #include "hostgroup.h"
-#include "kernel_guard.h"
 #include "log.h"
 #include "mem.h"
 
@@ -41,34 +36,11 @@
 /* Whose channel has ended is ending, as a rule: how it did says more than that it was
  * killed for it. After this long it is killed. */
 #define HANG_UP_MS 100
-/* What it may ask at a time, by itself: an output asks one query a second. */
-#define ASKS_MAX 64
 
 struct pending {
 	struct pending *next;
 	uint32_t id;
 	struct weir__request *rq; /* NULL: LOAD */
-};
-
-struct weir__remote {
-	struct weir__host *h;
-	pid_t pid;
-	int pidfd;
-	uv_poll_t death;
-	uv_timer_t timer;          /* settling, or the time to go */
-	unsigned handles;
-	struct weir__link *link;
-	struct pending *pending;
-	uint32_t last_id;
-	struct weir__account *shared;
-	int shared_fd;
-	size_t cpus_len;
-	struct weir__hostgroup *group;
-	bool dead, told, over;     /* reaped; all have been told; the host lets go of it */
-	bool closing;
-	unsigned settle_tries;
-	uint64_t settled_seen;
-	char why[256];
 };
 
 static struct weir__hostgroups *groups;
@@ -107,135 +79,6 @@ void weir__remote_limit(struct weir__remote *r, const struct weir__common_config
 
 /* ---- requests ------------------------------------------------------------------- */
 
-static int send_json(struct weir__link *l, uint16_t type, uint32_t id, json_t *j, const int *fds, size_t n)
-{
-	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL;
-	struct weir__link_head head = { .type = type, .id = id, .fds = (uint16_t)n };
-	int rc = -ENOMEM;
-
-	json_decref(j);
-	if (text) {
-		head.len = (uint32_t)strlen(text);
-		rc = weir__link_send(l, &head, text, fds);
-	}
-	weir__free(text);
-	return rc;
-}
-
-static int send_bytes(struct weir__link *l, uint16_t type, uint32_t id, const void *body, size_t len)
-{
-	struct weir__link_head head = { .type = type, .id = id, .len = (uint32_t)len };
-
-	return weir__link_send(l, &head, body, NULL);
-}
-
-static struct weir__wire_route wire_route(const struct weir__route_config *c, const char *url, uint32_t topics)
-{
-	struct weir__wire_route w = { .id = c->id, .topics = topics, .policy = c->policy, .limit = c->limit };
-
-	snprintf(w.from, sizeof w.from, "%s", c->from);
-	snprintf(w.to, sizeof w.to, "%s", c->to);
-	snprintf(w.url, sizeof w.url, "%s", url);
-	return w;
-}
-
-static int send_receive(struct weir__remote *r, uint32_t id, const struct weir__request *rq)
-{
-	struct weir__wire_route w = wire_route(&rq->receive.config, rq->receive.url, 0);
-	json_t *j = weir__desc_encode(rq->receive.from);
-	char *text = j ? json_dumps(j, JSON_COMPACT) : NULL, *body = NULL;
-	size_t len = text ? strlen(text) : 0;
-	int rc = -ENOMEM;
-
-	if (text && (body = weir__alloc(sizeof w + len))) {
-		memcpy(body, &w, sizeof w);
-		memcpy(body + sizeof w, text, len);
-		rc = send_bytes(r->link, WEIR__WIRE_REQUEST + WEIR__HOST_RECEIVE, id, body, sizeof w + len);
-	}
-	weir__free(body);
-	weir__free(text);
-	json_decref(j);
-	return rc;
-}
-
-static json_t *query_json(const struct weir__request *rq)
-{
-	json_t *words = json_array();
-
-	for (size_t i = 0; i < rq->query.count; i++)
-		json_array_append_new(words, json_string_nocheck(rq->query.words[i]));
-	return json_pack("{s:s, s:o}", "name", rq->query.row->name, "words", words);
-}
-
-static int send_start(struct weir__remote *r, uint32_t id, const struct weir__request *rq)
-{
-	json_t *j = weir__settings_encode(r->h->settings);
-
-	if (j)
-		json_object_update_new(j, json_pack("{s:o, s:I, s:I, s:I, s:I, s:b}",
-		    "kernel_guard", weir__guard_encode(),
-		    "wanted", (json_int_t)rq->start.wanted, "weight", (json_int_t)rq->start.tune.weight,
-		    "kinds_off", (json_int_t)rq->start.tune.kinds_off,
-		    "detach_below", (json_int_t)rq->start.tune.detach_below, "widen", rq->start.tune.widen));
-	if (j && rq->type == WEIR__HOST_PREPARE)
-		json_object_set_new(j, "beside", json_string(rq->start.beside));
-	return send_json(r->link, (uint16_t)(WEIR__WIRE_REQUEST + rq->type), id, j, &r->shared_fd, 1);
-}
-
-static int send_adopt(struct weir__remote *r, uint32_t id, const struct weir__request *rq)
-{
-	int fds[WEIR__LINK_FDS];
-	struct weir__link_head head = { .type = WEIR__WIRE_REQUEST + WEIR__HOST_ADOPT, .id = id,
-		.len = sizeof *rq->adopt.handles,
-		.fds = (uint16_t)weir__handles_fds(rq->adopt.handles, fds) };
-
-	return weir__link_send(r->link, &head, rq->adopt.handles, fds);
-}
-
-static int send_request(struct weir__remote *r, uint32_t id, const struct weir__request *rq)
-{
-	uint16_t type = (uint16_t)(WEIR__WIRE_REQUEST + rq->type);
-	struct weir__wire_route w;
-	uint8_t flag;
-
-	switch (rq->type) {
-	case WEIR__HOST_START:
-	case WEIR__HOST_PREPARE:
-		return send_start(r, id, rq);
-	case WEIR__HOST_ADOPT:
-		return send_adopt(r, id, rq);
-	case WEIR__HOST_YIELD:
-		flag = rq->yield.adopted;
-		return send_bytes(r->link, type, id, &flag, sizeof flag);
-	case WEIR__HOST_TAKE:
-		return send_bytes(r->link, type, id, rq->take.yielded, sizeof *rq->take.yielded);
-	case WEIR__HOST_ATTACH:
-		w = wire_route(&rq->attach.config, rq->attach.url, rq->attach.topics);
-		return send_bytes(r->link, type, id, &w, sizeof w);
-	case WEIR__HOST_RECEIVE:
-		return send_receive(r, id, rq);
-	case WEIR__HOST_DETACH:
-		return send_bytes(r->link, type, id, &rq->detach.id, sizeof rq->detach.id);
-	case WEIR__HOST_CLOSE:
-		return send_bytes(r->link, type, id, &rq->close.id, sizeof rq->close.id);
-	case WEIR__HOST_SNAPSHOT:
-		flag = rq->snapshot.collect;
-		return send_bytes(r->link, type, id, &flag, sizeof flag);
-	case WEIR__HOST_WANTED:
-		return send_bytes(r->link, type, id, &rq->wanted.wanted, sizeof rq->wanted.wanted);
-	case WEIR__HOST_LATENCY:
-		return send_bytes(r->link, type, id, &rq->latency, sizeof rq->latency);
-	case WEIR__HOST_LIMIT:
-		return send_bytes(r->link, type, id, &rq->limit, sizeof rq->limit);
-	case WEIR__HOST_TUNE:
-		return send_bytes(r->link, type, id, &rq->tune, sizeof rq->tune);
-	case WEIR__HOST_QUERY:
-		return send_json(r->link, type, id, query_json(rq), NULL, 0);
-	default: /* STOP, FINI */
-		return send_bytes(r->link, type, id, NULL, 0);
-	}
-}
-
 static int push(struct weir__remote *r, struct weir__request *rq, uint32_t *ret_id)
 {
 	struct pending *p = weir__zalloc(sizeof *p);
@@ -269,7 +112,7 @@ int weir__remote_request(struct weir__remote *r, struct weir__request *rq)
 	if (rc)
 		return rc;
 	rq->rc = -EPIPE;
-	rc = send_request(r, id, rq);
+	rc = weir__remote_send(r, id, rq);
 	/* Of one that is dying the end is told to all who wait. */
 	if (rc && rc != -EPIPE && rc != -ECONNRESET) {
 		weir__free(pull(r, id));
@@ -286,182 +129,12 @@ void weir__remote_answer(struct weir__remote *r, uint64_t ticket, int err, const
 	weir__link_send(r->link, &head, text, NULL);
 }
 
-/* ---- answers ---------------------------------------------------------------------- */
-
-static void end_text(char *text, size_t size)
-{
-	text[size - 1] = 0;
-}
-
-/* Map what the kernel counts for it, to be read also when it has died. */
-static void map_cpus(struct weir__remote *r, uint32_t cpus, int fd)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t len = (cpus * sizeof(struct weir_cpu) + page - 1) & ~(page - 1);
-	void *at;
-
-	if (fd < 0 || !cpus || cpus != weir__possible_cpus() || r->h->far_cpus)
-		return;
-	at = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
-	if (at == MAP_FAILED)
-		return;
-	r->h->far_cpus = at;
-	r->h->far_cpu_count = cpus;
-	r->cpus_len = len;
-}
-
-static bool took_start(struct weir__remote *r, struct weir__request *rq, const char *body, size_t len,
-                       const int *fds, size_t fd_count)
-{
-	struct weir__wire_started s;
-	struct weir__host *h = r->h;
-
-	if (len != sizeof s)
-		return false;
-	memcpy(&s, body, sizeof s);
-	end_text(s.reason, sizeof s.reason);
-	h->source = s.source >= 0 && (uint32_t)s.source < h->desc->sources.count ? s.source : -1;
-	snprintf(h->reason, sizeof h->reason, "%s", s.reason);
-	for (size_t i = 0; i < 8; i++) {
-		end_text(s.source_reasons[i], sizeof s.source_reasons[i]);
-		snprintf(h->source_reasons[i], sizeof h->source_reasons[i], "%s", s.source_reasons[i]);
-	}
-	if (fd_count)
-		map_cpus(r, s.cpus, fds[0]);
-	if (fd_count > 1 && s.cpus == weir__possible_cpus() && !h->far_meter)
-		weir__meter_open(fds[0], fds[1], s.cpus, &h->far_meter); /* else: not metered */
-	h->started = !rq->rc;
-	if (rq->type == WEIR__HOST_ADOPT)
-		rq->adopt.adopted = s.adopted;
-	return true;
-}
-
-static bool took_export(struct weir__request *rq, const char *body, size_t len, int *fds, size_t fd_count)
-{
-	struct weir__bpf_handles *h = rq->export.handles;
-
-	if (len != sizeof *h)
-		return false;
-	memcpy(h, body, len);
-	return weir__handles_take(h, fds, fd_count);
-}
-
-static bool took_yield(struct weir__request *rq, const char *body, size_t len)
-{
-	if (len != sizeof *rq->yield.yielded)
-		return false;
-	memcpy(rq->yield.yielded, body, len);
-	return rq->yield.yielded->count <= WEIR__MAX_ROUTES;
-}
-
-static bool took_stop(struct weir__remote *r, struct weir__request *rq, const char *body, size_t len)
-{
-	(void)r;
-	if (len % sizeof rq->stop.items[0] || len > sizeof rq->stop.items)
-		return false;
-	memcpy(rq->stop.items, body, len);
-	rq->stop.count = len / sizeof rq->stop.items[0];
-	return true;
-}
-
-/* Bounds and ends; rows of the descriptor we know. */
-static bool check_snapshot(struct weir__remote *r, struct weir__snapshot *s)
-{
-	const struct weir_source *src = r->h->source < 0 ? NULL
-		: weir_table_row(&r->h->desc->sources, (uint32_t)r->h->source);
-
-	if (s->topic_count > WEIR__MAX_TOPICS || s->program_count > WEIR_MAX_PROGRAMS ||
-	    s->map_count > sizeof s->maps / sizeof s->maps[0] || s->route_count > WEIR__MAX_ROUTES)
-		return false;
-	for (size_t i = 0; i < s->program_count; i++) {
-		struct weir__bpf_program *p = &s->programs[i];
-
-		p->row = src ? weir_table_row(&src->programs, (uint32_t)i) : NULL;
-		if (!p->row)
-			return false;
-		end_text(p->variant, sizeof p->variant);
-		end_text(p->error, sizeof p->error);
-	}
-	for (size_t i = 0; i < s->map_count; i++)
-		end_text(s->maps[i].name, sizeof s->maps[i].name);
-	end_text(s->source, sizeof s->source);
-	end_text(s->quality, sizeof s->quality);
-	return true;
-}
-
-static bool took_snapshot(struct weir__remote *r, struct weir__request *rq, const char *body, size_t len)
-{
-	json_t *samples;
-
-	if (len < sizeof *rq->snapshot.snap)
-		return false;
-	memcpy(rq->snapshot.snap, body, sizeof *rq->snapshot.snap);
-	if (!check_snapshot(r, rq->snapshot.snap))
-		return false;
-	if (len == sizeof *rq->snapshot.snap || !r->h->metrics)
-		return true;
-	samples = json_loadb(body + sizeof *rq->snapshot.snap, len - sizeof *rq->snapshot.snap, 0, NULL);
-	if (samples)
-		weir__samples_apply(samples, r->h->metrics, &r->h->desc->metrics);
-	json_decref(samples);
-	return true;
-}
-
-static bool took_query(struct weir__request *rq, const char *body, size_t len)
-{
-	rq->query.answer.err = rq->rc;
-	rq->query.answer.text = weir__strndup(body, len);
-	rq->query.answer.len = rq->query.answer.text ? len : 0;
-	if (!rq->query.answer.text)
-		rq->query.answer.err = -ENOMEM;
-	return true;
-}
-
-static bool took(struct weir__remote *r, struct weir__request *rq, const char *body, size_t len,
-                 int *fds, size_t fd_count)
-{
-	switch (rq->type) {
-	case WEIR__HOST_EXPORT:
-		return took_export(rq, body, len, fds, fd_count);
-	case WEIR__HOST_YIELD:
-		return took_yield(rq, body, len);
-	case WEIR__HOST_START:
-	case WEIR__HOST_PREPARE:
-	case WEIR__HOST_ADOPT:
-	case WEIR__HOST_TAKE:
-		return took_start(r, rq, body, len, fds, fd_count);
-	case WEIR__HOST_STOP:
-		return took_stop(r, rq, body, len);
-	case WEIR__HOST_DETACH:
-		if (len != sizeof rq->detach.item)
-			return false;
-		memcpy(&rq->detach.item, body, len);
-		return true;
-	case WEIR__HOST_CLOSE:
-		if (len != sizeof rq->close.stats)
-			return false;
-		memcpy(&rq->close.stats, body, len);
-		return true;
-	case WEIR__HOST_SNAPSHOT:
-		return took_snapshot(r, rq, body, len);
-	case WEIR__HOST_QUERY:
-		return took_query(rq, body, len);
-	default:
-		return len == 0;
-	}
-}
-
-static void kill_it(struct weir__remote *r, const char *why)
+void weir__remote_kill(struct weir__remote *r, const char *why)
 {
 	if (!r->why[0])
 		snprintf(r->why, sizeof r->why, "%s", why);
 	if (!r->dead)
 		syscall(SYS_pidfd_send_signal, r->pidfd, SIGKILL, NULL, 0);
-}
-
-void weir__remote_kill(struct weir__remote *r, const char *why)
-{
-	kill_it(r, why);
 }
 
 static void on_answer(struct weir__remote *r, const struct weir__link_head *head, const char *body,
@@ -480,14 +153,14 @@ static void on_answer(struct weir__remote *r, const struct weir__link_head *head
 		weir__free(p);
 		if (rq)
 			rq->done(r->h, rq);
-		kill_it(r, "its process answered what nobody had asked");
+		weir__remote_kill(r, "its process answered what nobody had asked");
 		return;
 	}
 	weir__free(p);
 	rq->rc = head->rc < 0 ? head->rc : 0;
-	if (!took(r, rq, body, head->len, fds, head->fds)) {
+	if (!weir__remote_took(r, rq, body, head->len, fds, head->fds)) {
 		rq->rc = -EPROTO;
-		kill_it(r, "its process sent a malformed answer");
+		weir__remote_kill(r, "its process sent a malformed answer");
 	}
 	rq->done(r->h, rq);
 }
@@ -508,7 +181,8 @@ static void on_frame(void *arg, const struct weir__link_head *head, const char *
 		r->h->events.ask(r->h->events.arg, r->h, body, head->id);
 		return;
 	case WEIR__WIRE_METRICS:
-		send_json(r->link, WEIR__WIRE_METRICS_ARE, head->id, weir__samples_encode(), NULL, 0);
+		weir__remote_send_json(r->link, WEIR__WIRE_METRICS_ARE, head->id, weir__samples_encode(),
+		                       NULL, 0);
 		return;
 	default:
 		on_answer(r, head, body, fds);
@@ -624,7 +298,7 @@ static void on_death(uv_poll_t *poll, int status, int events)
 
 static void on_hung_up(uv_timer_t *timer)
 {
-	kill_it(timer->data, "its process hung up on the daemon");
+	weir__remote_kill(timer->data, "its process hung up on the daemon");
 }
 
 /* The link's end comes just before the process's, or it has closed it: then it goes. */
@@ -633,14 +307,14 @@ static void on_link_end(void *arg, int err)
 	struct weir__remote *r = arg;
 
 	if (!r->dead && err != -EPIPE && err != -ECONNRESET)
-		kill_it(r, "its process sent a malformed message");
+		weir__remote_kill(r, "its process sent a malformed message");
 	else if (!r->dead && !uv_is_active((uv_handle_t *)&r->timer))
 		uv_timer_start(&r->timer, on_hung_up, HANG_UP_MS, 0); /* it cannot be asked any more */
 }
 
 static void on_time_to_go(uv_timer_t *timer)
 {
-	kill_it(timer->data, "it did not go when it was told to");
+	weir__remote_kill(timer->data, "it did not go when it was told to");
 }
 
 void weir__remote_free(struct weir__remote *r)
@@ -751,12 +425,11 @@ static int load(struct weir__remote *r)
 	uint32_t id;
 	int rc = push(r, NULL, &id);
 
-	return rc ? rc : send_json(r->link, WEIR__WIRE_LOAD, id,
-	                           json_pack("{s:s, s:s, s:I, s:b}", "path", r->h->settings->library,
-	                                     "name", r->h->desc->name, "needs",
-	                                     (json_int_t)r->h->desc->needs, "forks",
-	                                     (int)(r->h->desc->flags & WEIR_PLUGIN_FORKS)),
-	                           &r->h->settings->library_fd, 1);
+	return rc ? rc : weir__remote_send_json(r->link, WEIR__WIRE_LOAD, id,
+	    json_pack("{s:s, s:s, s:I, s:b}", "path", r->h->settings->library, "name", r->h->desc->name,
+	              "needs", (json_int_t)r->h->desc->needs,
+	              "forks", (int)(r->h->desc->flags & WEIR_PLUGIN_FORKS)),
+	    &r->h->settings->library_fd, 1);
 }
 
 static void make_group(struct weir__remote *r)
@@ -775,7 +448,8 @@ static void make_group(struct weir__remote *r)
 int weir__remote_new(struct weir__host *h)
 {
 	struct weir__remote *r = weir__zalloc(sizeof *r);
-	struct weir__confine confine = { .needs = h->desc->needs, .memory_bytes = limits_of(&h->settings->common).memory_bytes,
+	struct weir__confine confine = { .needs = h->desc->needs,
+		.memory_bytes = limits_of(&h->settings->common).memory_bytes,
 		.mapped_bytes = 2 * h->settings->common.ring_bytes };
 	int link, rc = r ? 0 : -ENOMEM;
 

@@ -1,86 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Routes over nng: see route.h for the picture. This is the one file that talks
- * to nng. Each route has one aio per direction, made once: a synchronous send
- * would initialise an aio (and ask for random bytes) per message.
+ * Routes over nng: see route.h for the picture. This file has the queue, and the
+ * transport between two threads; route_far.c has the one between processes. These two
+ * are the files that talk to nng. Each route has one aio per direction, made once: a
+ * synchronous send would initialise an aio (and ask for random bytes) per message.
+ *
+ * Happy path: open, send (queued under the limit, handed to nng one at a time), ack,
+ * close. Failure: no memory or too much queued is booked as queue_full, what nng loses
+ * at a close as crashed; nothing is lost unbooked.
  *
  * Threads: send and blocked on the collector's, the two aio callbacks on nng's,
  * ack on the output's, open and close on the main thread. `lock` guards all state
  * but the counters' readers. Lock order: a route's lock is a leaf.
  */
-#include "route.h"
+#include "route_priv.h"
 #include "config.h"
 #include "mem.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <nng/nng.h>
 #include <nng/protocol/pair0/pair.h>
-#include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-
-#define FRAME_MAGIC 0x5746524du /* "WFRM" */
-
-/* A message. Between threads the batch goes as a handle; between processes its bytes
- * follow, and the receiver answers with acknowledgements, several to a message. Both
- * ends are the same program, so this needs no byte order. */
-enum wire_type { WIRE_HANDLE = 1, WIRE_BATCH = 2, WIRE_ACKS = 3 };
-struct wire {
-	uint32_t magic;
-	uint16_t version;
-	uint16_t type;
-	union {
-		struct weir__frame *frame; /* HANDLE */
-		uint64_t seq;              /* BATCH: on this route */
-		uint64_t count;            /* ACKS: that follow */
-	};
-	uint64_t flags;                    /* BATCH: WIRE_APPROX */
-};
-#define WIRE_APPROX 1u
-struct wire_ack {
-	uint64_t seq;
-	uint64_t rejected;
-};
-
-/* Which ends are here. */
-enum route_ends { ENDS_BOTH, ENDS_TX, ENDS_RX };
-
-struct weir__route {
-	uint32_t id;
-	char *from, *to;
-	size_t limit;                      /* under the lock */
-	_Atomic int policy;                /* written under the lock */
-	_Atomic enum route_ends ends;      /* the same at each opening; acks may come meanwhile */
-
-	pthread_mutex_t lock;
-	bool open;
-	bool shut;                         /* the output's breaker: count and take nothing */
-	bool sending;                      /* tx_aio is busy */
-	bool paused;                       /* its output is being exchanged */
-	_Atomic unsigned handing;          /* threads on their way into nng_send_aio */
-	size_t sent_bytes;                 /* with nng or the output, not acknowledged */
-	struct weir__frame *frames, *oldest; /* all in flight, newest first */
-	struct weir__frame *wait_head, **wait_tail;
-	uint64_t seq;
-	struct weir__route_stats own_stats, *stats;
-
-	/* ENDS_RX: what is to be said, and of whom the batches are */
-	struct wire_ack *acks;
-	size_t ack_count, ack_room;
-	bool held;                         /* no receive is under way: too much is here */
-	const struct weir_plugin_desc *from_desc;
-	char topics[WEIR__ROUTE_TOPICS][32];
-	size_t topic_count;
-
-	nng_socket tx, rx;
-	nng_aio *tx_aio, *rx_aio;
-	weir__route_receive receive;
-	void *receive_arg;
-};
 
 int weir__nng_errno(int rv)
 {
@@ -129,7 +72,7 @@ int weir__route_new(const struct weir__route_config *cfg, struct weir__route **r
 
 /* ---- frames; all with the lock held --------------------------------------- */
 
-static void frame_link(struct weir__route *r, struct weir__frame *f)
+void weir__route_link(struct weir__route *r, struct weir__frame *f)
 {
 	f->next = r->frames;
 	f->prev = NULL;
@@ -142,7 +85,7 @@ static void frame_link(struct weir__route *r, struct weir__frame *f)
 	r->stats->queued_bytes += f->bytes;
 }
 
-static void frame_unlink(struct weir__route *r, struct weir__frame *f)
+void weir__route_unlink(struct weir__route *r, struct weir__frame *f)
 {
 	if (f->prev)
 		f->prev->next = f->next;
@@ -157,15 +100,15 @@ static void frame_unlink(struct weir__route *r, struct weir__frame *f)
 }
 
 /* The output is done with it. */
-static void settle(struct weir__route *r, struct weir__frame *f, uint32_t rejected)
+void weir__route_settle(struct weir__route *r, struct weir__frame *f, uint32_t rejected)
 {
 	r->stats->delivered += f->count - rejected;
 	r->stats->rejected += rejected;
 	r->sent_bytes -= f->bytes;
-	frame_unlink(r, f);
+	weir__route_unlink(r, f);
 }
 
-static void frame_free(struct weir__frame *f)
+void weir__route_frame_free(struct weir__frame *f)
 {
 	assert(f->magic == FRAME_MAGIC);
 	f->magic = 0;
@@ -202,26 +145,6 @@ static nng_msg *make_message(const struct weir__route *r, struct weir__frame *f)
 	return NULL;
 }
 
-/* What the output's end owes the collector's, all of it in one message. Lock held. */
-static bool next_acks(struct weir__route *r)
-{
-	struct wire w = { .magic = FRAME_MAGIC, .version = 1, .type = WIRE_ACKS, .count = r->ack_count };
-	nng_msg *msg = NULL;
-
-	if (!r->open || r->sending || !r->ack_count)
-		return false;
-	if (nng_msg_alloc(&msg, 0) || nng_msg_append(msg, &w, sizeof w) ||
-	    nng_msg_append(msg, r->acks, r->ack_count * sizeof *r->acks)) {
-		nng_msg_free(msg);
-		return false; /* with the next acknowledgement */
-	}
-	r->ack_count = 0;
-	r->sending = true;
-	atomic_fetch_add(&r->handing, 1);
-	nng_aio_set_msg(r->tx_aio, msg);
-	return true;
-}
-
 /* Prepare the first waiting frame for nng, lock held. True: the caller, having let
  * go of the lock, hands it over by nng_send_aio(). With the lock held nng's thread
  * would run into it at once, at two more context switches a message. */
@@ -244,17 +167,17 @@ static bool next_send(struct weir__route *r)
 			return true;
 		}
 		r->stats->queue_full += f->count; /* memory is short */
-		frame_unlink(r, f);
-		frame_free(f);
+		weir__route_unlink(r, f);
+		weir__route_frame_free(f);
 	}
 	return false;
 }
 
 /* Let go of the lock, and send what there is to send. Whoever set `sending` owns
  * the aio until its callback, so no two threads get here at a time. */
-static void unlock_and_send(struct weir__route *r)
+void weir__route_unlock_and_send(struct weir__route *r)
 {
-	bool go = r->ends == ENDS_RX ? next_acks(r) : next_send(r);
+	bool go = r->ends == ENDS_RX ? weir__route_next_acks(r) : next_send(r);
 
 	pthread_mutex_unlock(&r->lock);
 	if (!go)
@@ -274,155 +197,7 @@ static void on_sent(void *arg)
 	pthread_mutex_lock(&r->lock);
 	r->sending = false;
 	nng_aio_set_msg(r->tx_aio, NULL);
-	unlock_and_send(r);
-}
-
-/* ---- between processes ------------------------------------------------------------ */
-
-/* The largest message: a full batch, or as many acknowledgements as wait at a time. */
-#define FAR_BYTES_MAX (2 * WEIR__BATCH_BYTES)
-#define ACKS_MAX ((FAR_BYTES_MAX - sizeof(struct wire)) / sizeof(struct wire_ack))
-
-/* The output's end, lock held: to be said with the next message. */
-static void note_ack(struct weir__route *r, const struct weir__frame *f, uint32_t rejected)
-{
-	struct wire_ack *more;
-
-	if (!r->open)
-		return;
-	if (r->ack_count == r->ack_room && r->ack_room < ACKS_MAX) {
-		size_t room = r->ack_room ? 2 * r->ack_room : 32;
-
-		more = weir__realloc(r->acks, room * sizeof *more);
-		if (more) {
-			r->acks = more;
-			r->ack_room = room;
-		}
-	}
-	if (r->ack_count < r->ack_room)
-		r->acks[r->ack_count++] = (struct wire_ack){ f->view.route_seq, rejected };
-	else
-		r->stats->bad = true; /* the sender would wait for ever: a restart helps */
-}
-
-/* Is there room for another batch from a process? What it may have in flight it is told,
- * but it need not keep to it. */
-static bool too_much(const struct weir__route *r)
-{
-	return r->stats->queued_bytes > r->limit + 2 * WEIR__BATCH_BYTES;
-}
-
-/* The output's end: receive again, if that was held back. */
-static void resume(struct weir__route *r)
-{
-	bool go;
-
-	pthread_mutex_lock(&r->lock);
-	go = r->held && r->open && !too_much(r);
-	if (go) {
-		r->held = false;
-		atomic_fetch_add(&r->handing, 1);
-	}
-	pthread_mutex_unlock(&r->lock);
-	if (!go)
-		return;
-	nng_recv_aio(r->rx, r->rx_aio);
-	atomic_fetch_sub(&r->handing, 1);
-}
-
-/* The collector's end: frames of which the output is done. */
-static bool take_acks(struct weir__route *r, const struct wire *w, const char *body, size_t len)
-{
-	struct wire_ack ack;
-	struct weir__frame *f;
-
-	if (w->count > ACKS_MAX || len != w->count * sizeof ack)
-		return false;
-	for (uint64_t i = 0; i < w->count; i++) {
-		memcpy(&ack, body + i * sizeof ack, sizeof ack);
-		pthread_mutex_lock(&r->lock);
-		for (f = r->oldest; f && f->view.route_seq != ack.seq; f = f->prev)
-			;
-		if (!f || !f->sent || ack.rejected > f->count) {
-			pthread_mutex_unlock(&r->lock);
-			return false;
-		}
-		settle(r, f, (uint32_t)ack.rejected);
-		unlock_and_send(r);
-		frame_free(f);
-	}
-	return true;
-}
-
-/* A batch from a process into a frame of ours; NULL: malformed, or no memory. */
-static struct weir__frame *make_frame(struct weir__route *r, const struct wire *w, const char *body,
-                                      size_t len)
-{
-	struct weir__frame *f;
-	const struct weir_source *src;
-	struct weir__batch *b;
-	const char *why;
-
-	b = len >= sizeof(struct weir_batch_header) ? weir__batch_new(len) : NULL;
-	f = b ? weir__alloc(sizeof *f) : NULL;
-	if (f)
-		memcpy(b->data, body, len);
-	if (!f || weir__batch_decode(b->data, len, &why) || !weir__batch_header(b)->count ||
-	    weir__batch_header(b)->topic >= r->topic_count) {
-		weir__batch_unref(b);
-		weir__free(f);
-		return NULL;
-	}
-	src = weir_table_row(&r->from_desc->sources, weir__batch_header(b)->source);
-	b->view.collector = r->from;
-	b->view.topic = r->topics[weir__batch_header(b)->topic];
-	b->view.source = src ? src->name : "";
-	b->view.quality = w->flags & WIRE_APPROX ? "approx" : src && src->quality ? src->quality : "";
-	b->view.schemas = &r->from_desc->schemas;
-	*f = (struct weir__frame){ .magic = FRAME_MAGIC, .count = weir__batch_header(b)->count, .route = r,
-		.batch = b, .view = b->view, .bytes = weir__batch_footprint(b) + sizeof *f, .received = true };
-	f->view.route_seq = w->seq;
-	return f;
-}
-
-static bool take_batch(struct weir__route *r, const struct wire *w, const char *body, size_t len)
-{
-	struct weir__frame *f = make_frame(r, w, body, len);
-
-	if (!f)
-		return false;
-	pthread_mutex_lock(&r->lock);
-	r->stats->offered += f->count;
-	r->stats->batches++;
-	r->stats->bytes += len;
-	r->sent_bytes += f->bytes;
-	frame_link(r, f);
-	pthread_mutex_unlock(&r->lock);
-	r->receive(r->receive_arg, f);
-	return true;
-}
-
-/* nng thread. Trusts nothing: what is malformed ends the traffic, and says so. */
-static void far_message(struct weir__route *r, const char *body, size_t len)
-{
-	struct wire w;
-	bool good = len >= sizeof w;
-
-	if (good) {
-		memcpy(&w, body, sizeof w);
-		good = w.magic == FRAME_MAGIC && w.version == 1;
-	}
-	if (good && r->ends == ENDS_RX)
-		good = w.type == WIRE_BATCH && take_batch(r, &w, body + sizeof w, len - sizeof w);
-	else if (good)
-		good = w.type == WIRE_ACKS && take_acks(r, &w, body + sizeof w, len - sizeof w);
-	pthread_mutex_lock(&r->lock);
-	r->stats->bad |= !good;
-	r->held = r->ends == ENDS_RX && too_much(r);
-	good &= !r->held;
-	pthread_mutex_unlock(&r->lock);
-	if (good)
-		nng_recv_aio(r->ends == ENDS_TX ? r->tx : r->rx, r->rx_aio);
+	weir__route_unlock_and_send(r);
 }
 
 /* nng thread: a frame has come through. */
@@ -436,7 +211,7 @@ static void on_received(void *arg)
 		return;
 	msg = nng_aio_get_msg(r->rx_aio);
 	if (r->ends != ENDS_BOTH) {
-		far_message(r, nng_msg_body(msg), nng_msg_len(msg));
+		weir__route_far_message(r, nng_msg_body(msg), nng_msg_len(msg));
 		nng_msg_free(msg);
 		return;
 	}
@@ -449,7 +224,14 @@ static void on_received(void *arg)
 	nng_recv_aio(r->rx, r->rx_aio);
 }
 
-static void begin(struct weir__route *r)
+int weir__route_aios(struct weir__route *r)
+{
+	int rv = nng_aio_alloc(&r->tx_aio, on_sent, r);
+
+	return rv ? rv : nng_aio_alloc(&r->rx_aio, on_received, r);
+}
+
+void weir__route_begin(struct weir__route *r)
 {
 	pthread_mutex_lock(&r->lock);
 	r->open = true;
@@ -479,8 +261,7 @@ int weir__route_open(struct weir__route *r, weir__route_receive receive, void *a
 	r->receive = receive;
 	r->receive_arg = arg;
 	snprintf(url, sizeof url, "inproc://weir/%" PRIu64, atomic_fetch_add(&number, 1));
-	if ((rv = nng_aio_alloc(&r->tx_aio, on_sent, r)) != 0 ||
-	    (rv = nng_aio_alloc(&r->rx_aio, on_received, r)) != 0 ||
+	if ((rv = weir__route_aios(r)) != 0 ||
 	    (rv = nng_pair0_open(&r->rx)) != 0 || (rv = nng_pair0_open(&r->tx)) != 0 ||
 	    (rv = nng_socket_set_int(r->tx, NNG_OPT_SENDBUF, 16)) != 0 ||
 	    (rv = nng_socket_set_int(r->rx, NNG_OPT_RECVBUF, 16)) != 0 ||
@@ -489,57 +270,7 @@ int weir__route_open(struct weir__route *r, weir__route_receive receive, void *a
 		weir__route_close(r);
 		return weir__nng_errno(rv);
 	}
-	begin(r);
-	return 0;
-}
-
-int weir__route_open_tx(struct weir__route *r, const char *url)
-{
-	int rv;
-
-	assert(!r->open);
-	r->ends = ENDS_TX;
-	if ((rv = nng_aio_alloc(&r->tx_aio, on_sent, r)) != 0 ||
-	    (rv = nng_aio_alloc(&r->rx_aio, on_received, r)) != 0 ||
-	    (rv = nng_pair0_open(&r->tx)) != 0 ||
-	    (rv = nng_socket_set_int(r->tx, NNG_OPT_SENDBUF, 16)) != 0 ||
-	    (rv = nng_socket_set_size(r->tx, NNG_OPT_RECVMAXSZ, FAR_BYTES_MAX)) != 0 ||
-	    (rv = nng_dial(r->tx, url, NULL, 0)) != 0) {
-		weir__route_close(r);
-		return weir__nng_errno(rv);
-	}
-	begin(r);
-	return 0;
-}
-
-int weir__route_open_rx(struct weir__route *r, const char *url, const struct weir_plugin_desc *from,
-                        weir__route_receive receive, void *arg)
-{
-	const char *at = from->topics ? from->topics : "";
-	int rv;
-
-	assert(!r->open);
-	r->ends = ENDS_RX;
-	r->receive = receive;
-	r->receive_arg = arg;
-	r->from_desc = from;
-	for (r->topic_count = 0; *at && r->topic_count < WEIR__ROUTE_TOPICS;) {
-		size_t n = strcspn(at, " ");
-
-		if (n && n < sizeof r->topics[0])
-			snprintf(r->topics[r->topic_count++], sizeof r->topics[0], "%.*s", (int)n, at);
-		at += n + (at[n] == ' ');
-	}
-	if ((rv = nng_aio_alloc(&r->tx_aio, on_sent, r)) != 0 ||
-	    (rv = nng_aio_alloc(&r->rx_aio, on_received, r)) != 0 ||
-	    (rv = nng_pair0_open(&r->rx)) != 0 ||
-	    (rv = nng_socket_set_int(r->rx, NNG_OPT_RECVBUF, 16)) != 0 ||
-	    (rv = nng_socket_set_size(r->rx, NNG_OPT_RECVMAXSZ, FAR_BYTES_MAX)) != 0 ||
-	    (rv = nng_listen(r->rx, url, NULL, 0)) != 0) {
-		weir__route_close(r);
-		return weir__nng_errno(rv);
-	}
-	begin(r);
+	weir__route_begin(r);
 	return 0;
 }
 
@@ -558,8 +289,8 @@ static void drop_oldest(struct weir__route *r, size_t bytes)
 		if (!r->wait_head)
 			r->wait_tail = &r->wait_head;
 		r->stats->queue_full += f->count;
-		frame_unlink(r, f);
-		frame_free(f);
+		weir__route_unlink(r, f);
+		weir__route_frame_free(f);
 	}
 }
 
@@ -596,19 +327,19 @@ void weir__route_send(struct weir__route *r, struct weir__batch *b)
 	*f = (struct weir__frame){ .magic = FRAME_MAGIC, .count = count, .route = r,
 		.batch = weir__batch_ref(b), .view = b->view, .bytes = bytes };
 	f->view.route_seq = r->seq;
-	frame_link(r, f);
+	weir__route_link(r, f);
 	*r->wait_tail = f;
 	r->wait_tail = &f->wait_next;
 	r->stats->batches++;
 	r->stats->bytes += weir__batch_header(b)->len;
-	unlock_and_send(r);
+	weir__route_unlock_and_send(r);
 }
 
 void weir__route_pause(struct weir__route *r, bool on)
 {
 	pthread_mutex_lock(&r->lock);
 	r->paused = on;
-	unlock_and_send(r);
+	weir__route_unlock_and_send(r);
 }
 
 bool weir__route_is_idle(struct weir__route *r)
@@ -629,22 +360,12 @@ void weir__route_redirect(struct weir__route *r, void *arg)
 	pthread_mutex_unlock(&r->lock);
 }
 
-static void close_sockets(struct weir__route *r);
-
-int weir__route_redial(struct weir__route *r, const char *url)
-{
-	assert(r->ends == ENDS_TX && r->paused);
-	weir__route_halt(r);
-	close_sockets(r);
-	return weir__route_open_tx(r, url);
-}
-
 void weir__route_tune(struct weir__route *r, size_t limit, int policy)
 {
 	pthread_mutex_lock(&r->lock);
 	r->limit = limit;
 	r->policy = policy;
-	unlock_and_send(r); /* drop_oldest may have held some back */
+	weir__route_unlock_and_send(r); /* drop_oldest may have held some back */
 }
 
 bool weir__route_may_block(const struct weir__route *r)
@@ -673,16 +394,16 @@ void weir__route_ack(struct weir__frame *f, uint32_t rejected)
 	pthread_mutex_lock(&r->lock);
 	if (f->orphan) {
 		pthread_mutex_unlock(&r->lock);
-		frame_free(f);
+		weir__route_frame_free(f);
 		return;
 	}
-	settle(r, f, rejected);
+	weir__route_settle(r, f, rejected);
 	if (r->ends == ENDS_RX)
-		note_ack(r, f, rejected);
-	unlock_and_send(r);
-	frame_free(f);
+		weir__route_note_ack(r, f, rejected);
+	weir__route_unlock_and_send(r);
+	weir__route_frame_free(f);
 	if (r->ends == ENDS_RX)
-		resume(r);
+		weir__route_resume(r);
 }
 
 void weir__route_lose(struct weir__frame *f)
@@ -693,10 +414,10 @@ void weir__route_lose(struct weir__frame *f)
 	if (!f->orphan) {
 		r->stats->crashed += f->count;
 		r->sent_bytes -= f->bytes;
-		frame_unlink(r, f);
+		weir__route_unlink(r, f);
 	}
 	pthread_mutex_unlock(&r->lock);
-	frame_free(f);
+	weir__route_frame_free(f);
 }
 
 void weir__route_shut(struct weir__route *r)
@@ -737,14 +458,14 @@ static void lose_frames(struct weir__route *r, bool received_too)
 			continue;
 		}
 		r->stats->crashed += f->count;
-		frame_unlink(r, f);
-		frame_free(f);
+		weir__route_unlink(r, f);
+		weir__route_frame_free(f);
 	}
 	pthread_mutex_unlock(&r->lock);
 }
 
 /* nng 1.5.2: stop every aio (halt), then close, or a close may crash or hang. */
-static void close_sockets(struct weir__route *r)
+void weir__route_close_sockets(struct weir__route *r)
 {
 	if (nng_socket_id(r->tx) > 0)
 		nng_close(r->tx);
@@ -764,7 +485,7 @@ static void close_sockets(struct weir__route *r)
 void weir__route_close(struct weir__route *r)
 {
 	weir__route_halt(r);
-	close_sockets(r);
+	weir__route_close_sockets(r);
 	lose_frames(r, false);
 }
 
@@ -783,7 +504,7 @@ void weir__route_abandon(struct weir__route *r)
 	for (f = r->frames; f; f = next) {
 		next = f->next;
 		r->stats->crashed += f->count;
-		frame_unlink(r, f);
+		weir__route_unlink(r, f);
 		f->orphan = true;
 	}
 	r->sent_bytes = 0;

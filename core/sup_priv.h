@@ -143,8 +143,12 @@ bool weir__sup_provides(const struct sup_plugin *p, const char *topic);
 
 /* sup_plugin.c */
 void weir__sup_reconcile(struct weir__supervisor *s);
+
+/* sup_change.c */
 /* Answer those who wait for it, if it is on its way nowhere. */
 void weir__sup_settle(struct sup_plugin *p);
+/* The stop of the whole is done when collectors have gone, then all others. */
+void weir__sup_check_stopped(struct weir__supervisor *s);
 
 /* sup_apply.c */
 /* Take over next_settings, if there are any and no host is there. */

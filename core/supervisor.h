@@ -4,9 +4,11 @@
  * of themselves. It owns hosts and routes; all of it is on the main thread, and it
  * never waits for a host: what a host does comes back as a call's end.
  *
- * Files: sup_plugin.c (start, stop, fallback), sup_routes.c, sup_query.c,
- * sup_apply.c (new settings),
- * sup_status.c (JSON), sup_metrics.c (Weir's own metrics), sup_summary.c.
+ * Files: sup.c (made and freed), sup_plugin.c (start, stop, fallback), sup_change.c (what
+ * is asked from outside, and who waits for it), sup_routes.c, sup_far.c (routes with an end
+ * in a process), sup_query.c, sup_apply.c (new settings), sup_upgrade.c, sup_breaker.c,
+ * sup_budget.c and sup_suspend.c, sup_bury.c (hosts that died or are lost), sup_status.c
+ * and sup_budget_show.c (JSON), sup_metrics.c (Weir's own metrics), sup_summary.c.
  */
 #ifndef WEIR_CORE_SUPERVISOR_H
 #define WEIR_CORE_SUPERVISOR_H

@@ -144,8 +144,10 @@ static void test_against_kernel(void **state)
 	weir__bpf_sample(bpf, 1);
 	full = median();
 	close(stats);
-	print_message("meter / kernel: %.3f sampled, %.3f with a full ring (clock %.1f, outside %.1f, hook %.1f, stats %.1f ns)\n", sampled, full,
-	              weir__meter_cal()->clock_ns, weir__meter_cal()->outside_ns, weir__meter_cal()->hook_ns, weir__meter_cal()->stats_ns);
+	print_message("meter / kernel: %.3f sampled, %.3f with a full ring (clock %.1f, outside %.1f, "
+	              "hook %.1f, stats %.1f ns)\n", sampled, full,
+	              weir__meter_cal()->clock_ns, weir__meter_cal()->outside_ns,
+	              weir__meter_cal()->hook_ns, weir__meter_cal()->stats_ns);
 	assert_true(sampled > 0.85 && sampled < 1.15);
 	assert_true(full > 0.85 && full < 1.15);
 }
