@@ -230,8 +230,9 @@ void weir__sup_far_over(struct sup_route *r, const uint64_t *sent)
 		if (r->far_to)
 			add(&r->rx_closed, &r->rx_last);
 	} else {
+		weir__route_end(r->route);
 		close_end(r->to, r->id, NULL);
-		close_end(r->to, r->id, NULL);
+		close_end(r->to, r->id, NULL); /* and what it has not received */
 	}
 	memset(&r->rx_last, 0, sizeof r->rx_last);
 	r->open = r->rx_final = false;

@@ -475,7 +475,7 @@ uint64_t weir__sup_queued(struct sup_plugin *p)
 void weir__sup_halt_routes(struct sup_plugin *p)
 {
 	for (struct sup_route *r = p->sup->routes; r; r = r->next)
-		if (r->open && !r->far_from && !r->far_to && (r->from == p || r->to == p))
+		if (r->open && !(r->far_from && r->far_to) && (r->from == p || r->to == p))
 			weir__route_halt(r->route);
 }
 
