@@ -14,6 +14,7 @@
 #include "log.h"
 #include "mem.h"
 #include "privilege.h"
+#include "words.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -49,20 +50,10 @@ bool weir__sup_is_fallback(const struct sup_plugin *p)
 	return p->desc && p->desc->fallback_for && *p->desc->fallback_for;
 }
 
-static bool in_list(const char *list, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (const char *at = list; at && (at = strstr(at, word)); at += n)
-		if ((at == list || at[-1] == ' ') && (at[n] == ' ' || !at[n]))
-			return true;
-	return false;
-}
-
 bool weir__sup_provides(const struct sup_plugin *p, const char *topic)
 {
 	return p->desc && p->desc->kind == WEIR_COLLECTOR && p->desc->topics &&
-	       in_list(p->desc->topics, topic);
+	       weir__has_word(p->desc->topics, topic, strlen(topic));
 }
 
 /* ---- fallback --------------------------------------------------------------------- */
@@ -90,7 +81,8 @@ static uint32_t wanted_topics(struct sup_plugin *p)
 		char topic[32];
 
 		snprintf(topic, sizeof topic, "%.*s", (int)n, at);
-		if (always || (in_list(p->desc->fallback_for, topic) && !topic_served(p->sup, topic)))
+		if (always || (weir__has_word(p->desc->fallback_for, topic, strlen(topic)) &&
+		               !topic_served(p->sup, topic)))
 			mask |= 1u << bit;
 		at += n + (at[n] == ' ');
 	}
