@@ -4,9 +4,6 @@
  * what came of it.
  */
 #include "cli.h"
-#include "format.h"
-
-#include <string.h>
 
 static int change(int argc, char **argv)
 {

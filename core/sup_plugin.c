@@ -2,8 +2,9 @@
 /*
  * Starting, stopping, falling back. Everything goes through reconcile(): it looks
  * at what each plugin should be doing and takes the next step, and is called
- * whenever something has changed. A step that needs a host is a call; its end
- * comes back here. Main thread.
+ * whenever something has changed. A step that needs a host is a request; its end
+ * comes back here. Failure: of a step, to weir__sup_failure(); without memory to ask for
+ * one, it is tried again or left out. Main thread.
  *
  *   start:  host_new -> call(init, start, source) -> routes opened
  *   stop:   DETACH (collector: stop and drain; output: its collectors let go)
