@@ -10,6 +10,7 @@
 #include "mem.h"
 #include "privilege.h"
 #include "try.h"
+#include "words.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,14 +38,6 @@ find(struct trial *t, int state, const char *todo, const char *fmt, ...)
 
 /* ---- words about what came of it ------------------------------------------------- */
 
-static bool has_word(const char *words, const char *word, size_t n)
-{
-	for (; words && *words; words += strcspn(words, " "), words += *words == ' ')
-		if (strcspn(words, " ") == n && !memcmp(words, word, n))
-			return true;
-	return false;
-}
-
 /* Another enabled plugin that stands in for all of these topics, or NULL. */
 static const char *fallback(const struct trial *t, const char *topics)
 {
@@ -54,7 +47,7 @@ static const char *fallback(const struct trial *t, const char *topics)
 
 		if (p == t->plugin || !p->loaded || !p->settings->common.enabled)
 			continue;
-		while (s && *s && has_word(p->loaded->desc.fallback_for, s, strcspn(s, " ")))
+		while (s && *s && weir__has_word(p->loaded->desc.fallback_for, s, strcspn(s, " ")))
 			s += strcspn(s, " "), s += *s == ' ';
 		if (s && !*s)
 			return p->settings->name;

@@ -91,6 +91,9 @@ json_t *weir__cli_ask(const struct weir__cli *cli, json_t *request, int timeout_
 /* The same for a change that may take its time: says on a terminal what it waits for,
  * prints the diagnostics of a refusal, and with --json the answer, whatever it is. */
 json_t *weir__cli_change(const struct weir__cli *cli, json_t *request);
+/* Print the answer to one, unless --json has done so: its message. Takes its reference;
+ * NULL: it was refused. The exit code. */
+int weir__cli_said(const struct weir__cli *cli, json_t *answer);
 /* --for in seconds, 0 without. 0, or 2 after a complaint. */
 int weir__cli_for(const struct weir__cli *cli, double *ret_s);
 const char *weir__cli_socket(const struct weir__cli *cli);

@@ -131,3 +131,17 @@ json_t *weir__cli_change(const struct weir__cli *cli, json_t *request)
 	json_decref(answer);
 	return NULL;
 }
+
+int weir__cli_said(const struct weir__cli *cli, json_t *answer)
+{
+	const char *said = json_string_value(json_object_get(answer, "message"));
+	char shown[2048];
+
+	if (!answer)
+		return 1;
+	weir__escape(said ? said : "done", 600, shown, sizeof shown);
+	if (!cli->option[WEIR__CLI_JSON])
+		printf("%s\n", shown);
+	json_decref(answer);
+	return 0;
+}

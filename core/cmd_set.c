@@ -45,9 +45,6 @@ static int show(const struct weir__cli *cli, const char *plugin, const char *opt
 static int change(const struct weir__cli *cli, const char *plugin, const char *option, double for_s)
 {
 	json_t *req = json_pack("{s:s, s:s, s:s}", "cmd", "set", "plugin", plugin, "option", option);
-	json_t *answer;
-	const char *said;
-	char shown[2048];
 
 	if (req && cli->argc == 2)
 		json_object_set_new(req, "value", json_string(cli->argv[1]));
@@ -57,15 +54,7 @@ static int change(const struct weir__cli *cli, const char *plugin, const char *o
 		json_object_set_new(req, "for_s", json_real(for_s));
 	if (req && cli->option[WEIR__CLI_PERSIST])
 		json_object_set_new(req, "persist", json_true());
-	answer = weir__cli_change(cli, req);
-	if (!answer)
-		return 1;
-	said = json_string_value(json_object_get(answer, "message"));
-	weir__escape(said ? said : "done", 500, shown, sizeof shown);
-	if (!cli->option[WEIR__CLI_JSON])
-		printf("%s\n", shown);
-	json_decref(answer);
-	return 0;
+	return weir__cli_said(cli, weir__cli_change(cli, req));
 }
 
 int weir__cmd_set(int argc, char **argv)

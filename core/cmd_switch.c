@@ -4,16 +4,11 @@
  * what came of it.
  */
 #include "cli.h"
-#include "format.h"
-
-#include <string.h>
 
 static int change(int argc, char **argv)
 {
 	struct weir__cli cli;
-	json_t *req, *answer;
-	const char *said;
-	char shown[1024];
+	json_t *req;
 	double for_s;
 	int r = weir__cli_parse(argc, argv, &cli);
 
@@ -30,15 +25,7 @@ static int change(int argc, char **argv)
 		json_object_set_new(req, "for_s", json_real(for_s));
 	if (req && cli.option[WEIR__CLI_PERSIST])
 		json_object_set_new(req, "persist", json_true());
-	answer = weir__cli_change(&cli, req);
-	if (!answer)
-		return 1;
-	said = json_string_value(json_object_get(answer, "message"));
-	weir__escape(said ? said : "done", 200, shown, sizeof shown);
-	if (!cli.option[WEIR__CLI_JSON])
-		printf("%s\n", shown);
-	json_decref(answer);
-	return 0;
+	return weir__cli_said(&cli, weir__cli_change(&cli, req));
 }
 
 int weir__cmd_enable(int argc, char **argv)

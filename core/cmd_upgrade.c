@@ -12,8 +12,6 @@ int weir__cmd_upgrade(int argc, char **argv)
 {
 	char path[PATH_MAX], shown[1024];
 	struct weir__cli cli;
-	json_t *answer;
-	const char *said;
 	int r = weir__cli_parse(argc, argv, &cli);
 
 	if (r >= 0)
@@ -24,14 +22,6 @@ int weir__cmd_upgrade(int argc, char **argv)
 		weir__escape(cli.argv[1], 200, shown, sizeof shown);
 		return weir__cli_error(cli.name, "%s: %s", shown, strerror(errno));
 	}
-	answer = weir__cli_change(&cli, json_pack("{s:s, s:s, s:s}", "cmd", "upgrade", "plugin", cli.argv[0],
-	                                          "path", path));
-	if (!answer)
-		return 1;
-	said = json_string_value(json_object_get(answer, "message"));
-	weir__escape(said ? said : "done", 600, shown, sizeof shown);
-	if (!cli.option[WEIR__CLI_JSON])
-		printf("%s\n", shown);
-	json_decref(answer);
-	return 0;
+	return weir__cli_said(&cli, weir__cli_change(&cli, json_pack("{s:s, s:s, s:s}", "cmd", "upgrade",
+	    "plugin", cli.argv[0], "path", path)));
 }

@@ -8,6 +8,7 @@
 #include "kernel_guard.h"
 #include "bpf.h"
 #include "mem.h"
+#include "words.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -66,25 +67,13 @@ static struct {
 	char *text;
 } extra;
 
-static bool has_word(const char *words, const char *word, size_t n)
-{
-	for (const char *at = words; *at; at += *at == ' ') {
-		size_t m = strcspn(at, " ");
-
-		if (m == n && !strncmp(at, word, n))
-			return true;
-		at += m;
-	}
-	return false;
-}
-
 /* "kretprobe.multi/x" is of type kprobe. NULL: a section that nothing is known of. */
 static const char *type_of(const char *section)
 {
 	size_t n = strcspn(section, "/.");
 
 	for (size_t i = 0; i < TYPES; i++)
-		if (has_word(types[i].sections, section, n))
+		if (weir__has_word(types[i].sections, section, n))
 			return types[i].name;
 	return NULL;
 }

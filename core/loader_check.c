@@ -215,18 +215,6 @@ bool weir__is_mount(const char *s)
 	       strcmp(s, "/health") != 0 && strcmp(s, "/ready") != 0;
 }
 
-bool weir__has_word(const char *words, const char *word, size_t len)
-{
-	while (len && *words) {
-		size_t n = strcspn(words, " ");
-
-		if (n == len && memcmp(words, word, n) == 0)
-			return true;
-		words += n + (words[n] == ' ');
-	}
-	return false;
-}
-
 bool weir__is_words(const char *s, bool (*ok)(const char *, size_t), unsigned int max)
 {
 	const char *at = s;

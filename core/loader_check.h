@@ -8,6 +8,7 @@
 #define WEIR_CORE_LOADER_CHECK_H
 
 #include "loader_desc.h"
+#include "words.h"
 #include <stdbool.h>
 
 #define WEIR__MAX_CHOICES 256 /* values of an ENUM8 */
@@ -55,6 +56,5 @@ bool weir__is_label(const char *s, size_t len);
 bool weir__is_identifier(const char *s, size_t len);
 /* 1 to max different words, each `ok`, one space between them. */
 bool weir__is_words(const char *s, bool (*ok)(const char *, size_t), unsigned int max);
-bool weir__has_word(const char *words, const char *word, size_t len);
 
 #endif

@@ -2,8 +2,9 @@
 /*
  * Starting, stopping, falling back. Everything goes through reconcile(): it looks
  * at what each plugin should be doing and takes the next step, and is called
- * whenever something has changed. A step that needs a host is a call; its end
- * comes back here. Main thread.
+ * whenever something has changed. A step that needs a host is a request; its end
+ * comes back here. Failure: of a step, to weir__sup_failure(); without memory to ask for
+ * one, it is tried again or left out. Main thread.
  *
  *   start:  host_new -> call(init, start, source) -> routes opened
  *   stop:   DETACH (collector: stop and drain; output: its collectors let go)
@@ -14,6 +15,7 @@
 #include "log.h"
 #include "mem.h"
 #include "privilege.h"
+#include "words.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -49,20 +51,10 @@ bool weir__sup_is_fallback(const struct sup_plugin *p)
 	return p->desc && p->desc->fallback_for && *p->desc->fallback_for;
 }
 
-static bool in_list(const char *list, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (const char *at = list; at && (at = strstr(at, word)); at += n)
-		if ((at == list || at[-1] == ' ') && (at[n] == ' ' || !at[n]))
-			return true;
-	return false;
-}
-
 bool weir__sup_provides(const struct sup_plugin *p, const char *topic)
 {
 	return p->desc && p->desc->kind == WEIR_COLLECTOR && p->desc->topics &&
-	       in_list(p->desc->topics, topic);
+	       weir__has_word(p->desc->topics, topic, strlen(topic));
 }
 
 /* ---- fallback --------------------------------------------------------------------- */
@@ -90,7 +82,8 @@ static uint32_t wanted_topics(struct sup_plugin *p)
 		char topic[32];
 
 		snprintf(topic, sizeof topic, "%.*s", (int)n, at);
-		if (always || (in_list(p->desc->fallback_for, topic) && !topic_served(p->sup, topic)))
+		if (always || (weir__has_word(p->desc->fallback_for, topic, strlen(topic)) &&
+		               !topic_served(p->sup, topic)))
 			mask |= 1u << bit;
 		at += n + (at[n] == ' ');
 	}

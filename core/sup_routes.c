@@ -7,22 +7,11 @@
 #include "sup_priv.h"
 #include "log.h"
 #include "mem.h"
+#include "words.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-static bool has_word(const char *text, const char *word, size_t n)
-{
-	for (const char *at = text; *at; at += *at == ' ') {
-		size_t m = strcspn(at, " ");
-
-		if (m == n && !strncmp(at, word, n))
-			return true;
-		at += m;
-	}
-	return false;
-}
 
 bool weir__sup_has_topic(struct weir__supervisor *s, const char *topic, char *all, size_t size)
 {
@@ -33,12 +22,12 @@ bool weir__sup_has_topic(struct weir__supervisor *s, const char *topic, char *al
 		const char *at = p->desc && p->desc->kind == WEIR_COLLECTOR && p->desc->topics
 			? p->desc->topics : "";
 
-		if (has_word(at, topic, strlen(topic)))
+		if (weir__has_word(at, topic, strlen(topic)))
 			return true;
 		for (; *at; at += *at == ' ') {
 			size_t n = strcspn(at, " ");
 
-			if (!has_word(all, at, n) && len < size)
+			if (!weir__has_word(all, at, n) && len < size)
 				len += (size_t)snprintf(all + len, size - len, "%s%.*s", len ? " " : "", (int)n, at);
 			at += n;
 		}

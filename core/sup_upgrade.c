@@ -288,6 +288,16 @@ static void poll_opened(struct sup_upgrade *u)
 	ask(u, u->fresh, WEIR__HOST_TAKE, took);
 }
 
+/* While it is polled: has the old one ended? Then there is nothing to take over. */
+static bool old_gone(struct sup_upgrade *u)
+{
+	if (u->p->host == u->before)
+		return false;
+	u->poll = NULL;
+	give_up(u, -EPIPE, "was to take over", "the old one has ended");
+	return true;
+}
+
 /* What the old one's own ends of routes have in flight reaches its outputs first. */
 static void poll_drained(struct sup_upgrade *u)
 {
@@ -295,11 +305,8 @@ static void poll_drained(struct sup_upgrade *u)
 	uint64_t waited = uv_hrtime() - u->yielded_ns;
 	struct weir__ledger l;
 
-	if (p->host != u->before) {
-		u->poll = NULL;
-		give_up(u, -EPIPE, "was to take over", "the old one has ended");
+	if (old_gone(u))
 		return;
-	}
 	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
 		if (r->from != p || !r->far_from || !r->open)
 			continue;
@@ -368,11 +375,8 @@ static void poll_idle(struct sup_upgrade *u)
 	struct sup_plugin *p = u->p;
 	struct weir__ledger l;
 
-	if (p->host != u->before) {
-		u->poll = NULL;
-		give_up(u, -EPIPE, "was to take over", "the old one has ended");
+	if (old_gone(u))
 		return;
-	}
 	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
 		if (r->to != p || !r->open)
 			continue;

@@ -109,17 +109,24 @@ static void pad(struct weir__top_text *t, unsigned n)
 		append(t, " ", 1);
 }
 
-void weir__top_put(struct weir__top_text *t, int paint, const char *fmt, ...)
+__attribute__((format(printf, 3, 0))) static void
+put(struct weir__top_text *t, int paint, const char *fmt, va_list ap)
 {
 	char raw[CELL_BYTES];
+
+	vsnprintf(raw, sizeof raw, fmt, ap);
+	put_raw(t, paint, t->columns, raw);
+}
+
+void weir__top_put(struct weir__top_text *t, int paint, const char *fmt, ...)
+{
 	va_list ap;
 
 	if (no_room(t))
 		return;
 	va_start(ap, fmt);
-	vsnprintf(raw, sizeof raw, fmt, ap);
+	put(t, paint, fmt, ap);
 	va_end(ap);
-	put_raw(t, paint, t->columns, raw);
 }
 
 void weir__top_cell(struct weir__top_text *t, int paint, unsigned width, bool right,
@@ -170,15 +177,13 @@ void weir__top_end(struct weir__top_text *t)
 
 void weir__top_line(struct weir__top_text *t, int paint, const char *fmt, ...)
 {
-	char raw[CELL_BYTES];
 	va_list ap;
 
 	if (no_room(t))
 		return;
 	va_start(ap, fmt);
-	vsnprintf(raw, sizeof raw, fmt, ap);
+	put(t, paint, fmt, ap);
 	va_end(ap);
-	put_raw(t, paint, t->columns, raw);
 	weir__top_end(t);
 }
 
