@@ -50,10 +50,13 @@ static void refuse_reload(struct weir__daemon *d, struct live_asker *askers,
 	d->live->refused++;
 	weir__log(WEIR_ERROR, NULL, "reload refused: %zu error%s; the old configuration goes on",
 	          diags->errors, diags->errors == 1 ? "" : "s");
-	for (size_t i = 0; i < diags->count; i++)
-		weir__log(diags->items[i].warning ? WEIR_WARN : WEIR_ERROR, NULL, "%s:%zu: %s",
-		          diags->items[i].at.file ? diags->items[i].at.file : "configuration",
-		          diags->items[i].at.line, diags->items[i].message);
+	for (size_t i = 0; i < diags->count; i++) {
+		const struct weir__diag *it = &diags->items[i];
+
+		weir__log(it->warning ? WEIR_WARN : WEIR_ERROR, NULL, "%s:%zu: %s%s%s",
+		          it->at.file ? it->at.file : "configuration", it->at.line, it->message,
+		          it->hint ? "; " : "", it->hint ? it->hint : "");
+	}
 	for (; askers; askers = next) {
 		next = askers->next;
 		if (askers->req)

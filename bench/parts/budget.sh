@@ -9,7 +9,7 @@
 budget_second() {
 	local answer
 
-	answer=$("$weir" status --json) || return 1
+	answer=$("$weir" status --json) || [[ $answer == {* ]] || return 1 # 1: one is suspended
 	{ read -r cpu; read -r weight; read -r level; read -r state; } < <(get \
 		daemon.budget.cpu.used "plugins[name=$1].budget.weight" "plugins[name=$1].budget.level" \
 		"plugins[name=$1].state" <<<"$answer")

@@ -152,15 +152,14 @@ static void stop_output(void **state)
 
 /* Stopping and starting a collector under a flood: nothing is left unaccounted for,
  * and the counts go on over its lives. */
-static void stop_collector(void **state)
+static void collector_stops(const char *plugins)
 {
 	struct want want = { "delivered", 50000 };
 	struct daemon d;
 	long long seen = 0;
 	json_t *s;
 
-	(void)state;
-	daemon_start(&d, COMMON "plugins:\n  count:\n  flood: {ring: 1MiB}\n");
+	daemon_start(&d, plugins);
 	for (int i = 0; i < 8; i++) {
 		json_decref(wait_for(&d, route_has, &want, "events"));
 		change(&d, "disable", "flood");
@@ -175,6 +174,20 @@ static void stop_collector(void **state)
 	}
 	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
 	daemon_clean(&d);
+}
+
+static void stop_collector(void **state)
+{
+	(void)state;
+	collector_stops(COMMON "plugins:\n  count:\n  flood: {ring: 1MiB}\n");
+}
+
+/* Its end of the route is a thread's, the output's a process's. */
+static void stop_collector_of_process(void **state)
+{
+	(void)state;
+	collector_stops(COMMON "plugins:\n  count: {isolation: process}\n"
+	                "  flood: {isolation: thread, ring: 1MiB}\n");
 }
 
 /* A collector that ends while a slow output still has its batches: the output hands
@@ -281,6 +294,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(flood_large_ring), cmocka_unit_test(flood_small_ring),
 		cmocka_unit_test(stop_output), cmocka_unit_test(stop_collector),
+		cmocka_unit_test(stop_collector_of_process),
 		cmocka_unit_test(stop_before_slow_output), cmocka_unit_test(stop_while_blocked),
 		cmocka_unit_test(sigterm), cmocka_unit_test(block_policy),
 	};

@@ -429,6 +429,58 @@ static void holds(const struct row *r)
 	daemon_clean(&d);
 }
 
+#define WITH_QUEUE(size) COMMON "http: {listen: ''}\nplugins:\n  stdout: {file: /dev/null, queue: " size "}\n"
+
+static bool queue_is(struct daemon *d, const char *want)
+{
+	json_t *a = daemon_call(d, json_pack("{s:s, s:s, s:s}", "cmd", "get", "plugin", "stdout",
+	                                     "option", "queue"));
+	bool is = !strcmp(json_string_value(json_object_get(a, "value")), want);
+
+	json_decref(a);
+	return is;
+}
+
+/* A file that only root can open, once the daemon is another: written in place, it is
+ * read; another one in its place is refused, unless root's `weir reload` brings it. */
+static void config_of_root(void **state)
+{
+	struct daemon d;
+	char line[2000];
+	json_t *a;
+	FILE *f;
+
+	(void)state;
+	daemon_start(&d, WITH_QUEUE("1MiB"));
+	assert_int_equal(chmod(d.config, 0600), 0);
+	snprintf(line, sizeof line, "sed 's/queue: 1MiB/queue: 2MiB/' %s > %s.new && cat %s.new > %s", d.config,
+	         d.config, d.config, d.config);
+	f = popen(line, "r");
+	assert_non_null(f);
+	assert_int_equal(pclose(f), 0);
+	kill(d.pid, SIGHUP);
+	for (int i = 0; i < 2000 && !queue_is(&d, "2MiB"); i++)
+		usleep(10000);
+	assert_true(queue_is(&d, "2MiB"));
+	daemon_configure(&d, WITH_QUEUE("3MiB"));
+	assert_int_equal(chmod(d.config, 0600), 0);
+	a = daemon_ask(&d, json_pack("{s:s}", "cmd", "reload"));
+	assert_false(json_is_true(json_object_get(a, "ok")));
+	json_decref(a);
+	assert_true(queue_is(&d, "2MiB"));
+	snprintf(line, sizeof line, "WEIR_CONTROL_SOCKET=%s %s reload", d.socket, WEIR_BINARY);
+	f = popen(line, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof line, f));
+	assert_string_equal(line, "reloaded: 1 updated (stdout)\n");
+	while (fgets(line, sizeof line, f)) {
+	}
+	assert_int_equal(pclose(f), 0);
+	assert_true(queue_is(&d, "3MiB"));
+	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
+	daemon_clean(&d);
+}
+
 /* Every row of the table is what happens, and there is a row for every capability of
  * every shipped collector, and one with all of them. */
 static void documented(void **state)
@@ -466,7 +518,7 @@ int main(void)
 		cmocka_unit_test(exactly), cmocka_unit_test(processes), cmocka_unit_test(root_when_asked),
 		cmocka_unit_test(no_right_to_change), cmocka_unit_test(too_late),
 		cmocka_unit_test(before_and_after), cmocka_unit_test(writable_plugin),
-		cmocka_unit_test(documented),
+		cmocka_unit_test(config_of_root),  cmocka_unit_test(documented),
 	};
 
 	need_bpf();
