@@ -7,6 +7,7 @@
 #include "host_remote.c" /* the daemon's side has no other door than the socket */
 #include "log.h"
 #include "metrics.h"
+#include "protocol.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,11 +115,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct weir__metrics_set *set;
-	long live = weir__mem_live();
 	json_t *j;
+	long live;
 
 	if (!size)
 		return 0;
+	weir__json_setup();
+	live = weir__mem_live();
 	weir__log_setup(&(struct weir__log_config){ .level = WEIR_ERROR });
 	weir__log_divert(quiet);
 	set = weir__metrics_set_new("in", &desc.metrics);
