@@ -5,6 +5,7 @@
  * request ends, nothing is left in memory. The first byte says which of the three.
  */
 #include "host_remote.c" /* the daemon's side has no other door than the socket */
+#include "desc_wire.h"
 #include "log.h"
 #include "metrics.h"
 #include "protocol.h"
