@@ -23,6 +23,9 @@
 #include <unistd.h>
 #include <weir/plugin.h>
 
+/* libseccomp's macros leave the second datum out, which clang warns of where they are used. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 #define ALLOW(name, why)  { #name, WEIR__CONFINE_ALLOW, why },
 #define BPF(name, why)    { #name, WEIR__CONFINE_BPF, why },
 #define PERF(name, why)   { #name, WEIR__CONFINE_PERF, why },

@@ -24,6 +24,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TEXT_OF(x) #x
+#define TEXT(x)    TEXT_OF(x)
+#define ABI        TEXT(WEIR_ABI_MAJOR) "." TEXT(WEIR_ABI_MINOR)
+
 static char folder[] = "/tmp/weir-abi-XXXXXX";
 static bool seen[64]; /* by refusal */
 
@@ -189,8 +193,8 @@ static void file_is_judged_first(void **state)
 {
 	(void)state;
 	unsetenv("WEIR_TEST_CODE_HAS_RUN");
-	refused(PLUGINS "/abi-major.so", NULL, WEIR__REFUSED_ABI_MAJOR, "plugin has 9, weir has 1");
-	refused(PLUGINS "/abi-minor.so", NULL, WEIR__REFUSED_ABI_MINOR, "plugin has 1.99, weir has 1.0");
+	refused(PLUGINS "/abi-major.so", NULL, WEIR__REFUSED_ABI_MAJOR, "plugin has 9, weir has " TEXT(WEIR_ABI_MAJOR));
+	refused(PLUGINS "/abi-minor.so", NULL, WEIR__REFUSED_ABI_MINOR, "plugin has 1.99, weir has " ABI);
 	refused(PLUGINS "/no-note.so", NULL, WEIR__REFUSED_NO_NOTE, "no note");
 	refused(PLUGINS "/no-symbol.so", NULL, WEIR__REFUSED_NO_SYMBOL, "weir_plugin");
 	refused(PLUGINS "/desc-small.so", NULL, WEIR__REFUSED_DESC_SIZE, "says 40 bytes, ABI 1.0 has 216");

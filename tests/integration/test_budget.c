@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+/* CPU and events are looked at: memory has no budget, since a sanitizer takes all of it. */
 #define HEAD "control: { socket: '@S' }\nhttp: { listen: '' }\nstate_dir: '@D'\nplugin_dirs: ['@P', '@B']\n"
 
 /* A query's answer as JSON; decref it. */
@@ -108,7 +109,7 @@ static void events(void **state)
 	int half, weight;
 
 	(void)state;
-	daemon_start(&d, HEAD "budget: { cpu: 0 }\nplugins:\n  flood: { isolation: thread, wait: true, budget: { events: 10000 } }\n  count: { isolation: thread }\n");
+	daemon_start(&d, HEAD "budget: { cpu: 0, memory: 0 }\nplugins:\n  flood: { isolation: thread, wait: true, budget: { events: 10000 } }\n  count: { isolation: thread }\n");
 	json_decref(query(&d, "flood", "go", "rate=60000"));
 	status = wait_for(&d, sampled, NULL, "sampling");
 	weight = (int)num(budget_of(status), "weight");
@@ -135,7 +136,7 @@ static void cpu(void **state)
 	char *log;
 
 	(void)state;
-	daemon_start(&d, HEAD "budget: { cpu: 0 }\nplugins:\n  flood: { isolation: thread, wait: true, "
+	daemon_start(&d, HEAD "budget: { cpu: 0, memory: 0 }\nplugins:\n  flood: { isolation: thread, wait: true, "
 	             "on_pressure: [widen, sample], budget: { cpu: 8, events: 0 } }\n  count: { isolation: thread }\n");
 	json_decref(query(&d, "flood", "go", "rate=300000"));
 	status = wait_for(&d, within, &limit, "the flood within the limit");
@@ -164,7 +165,7 @@ static void suspension(void **state)
 	int any = 1024;
 
 	(void)state;
-	daemon_start(&d, HEAD "budget: { cpu: 0 }\nplugins:\n"
+	daemon_start(&d, HEAD "budget: { cpu: 0, memory: 0 }\nplugins:\n"
 	             "  flood: { isolation: thread, wait: true, budget: { cpu: 4 } }\n  count: { isolation: thread }\n");
 	json_decref(query(&d, "flood", "go", NULL));
 	status = wait_for(&d, suspended, NULL, "suspension");
@@ -186,7 +187,7 @@ static void forbidden(void **state)
 	double any = 1e9;
 
 	(void)state;
-	daemon_start(&d, HEAD "budget: { cpu: 1 }\nplugins:\n"
+	daemon_start(&d, HEAD "budget: { cpu: 1, memory: 0 }\nplugins:\n"
 	             "  flood: { isolation: thread, wait: true, on_pressure: [widen, sample] }\n  count: { isolation: thread }\n");
 	json_decref(query(&d, "flood", "go", NULL));
 	status = wait_for(&d, within, &any, "sampling");
