@@ -257,6 +257,8 @@ static void other_object(void **state)
 			wait_records(&d, 100);
 		}
 		p = peer(&d, &all);
+		print_message("%s, 10 exchanges: %lld lost, %lld twice\n", modes[i], num(p, "seq_gaps"),
+		              num(p, "seq_again"));
 		assert_true(num(p, "seq_gaps") + num(p, "seq_again") <= 10);
 		json_decref(all);
 		s = daemon_call(&d, json_pack("{s:s}", "cmd", "status"));
