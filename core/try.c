@@ -46,14 +46,18 @@ static void no_ask(void *arg, struct weir__host *h, const char *query, uint64_t 
 static void ask(struct trial_run *run, enum weir__request_type type,
                 void (*done)(struct weir__host *, struct weir__request *))
 {
+	int rc;
+
 	run->rq = (struct weir__request){ .type = type, .done = done, .arg = run };
 	if (type == WEIR__HOST_SNAPSHOT)
 		run->rq.snapshot.snap = &run->t.snap;
 	if (type == WEIR__HOST_START)
 		run->rq.start.tune.weight = 1;
-	run->rq.rc = weir__host_request(run->host, &run->rq);
-	if (run->rq.rc)
-		done(run->host, &run->rq);
+	rc = weir__host_request(run->host, &run->rq); /* the request is the host's now */
+	if (!rc)
+		return;
+	run->rq.rc = rc;
+	done(run->host, &run->rq);
 }
 
 static void ended(struct weir__host *h, struct weir__request *rq)

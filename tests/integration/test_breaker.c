@@ -21,12 +21,6 @@
 #define COMMON                                                                 \
 	"control: {socket: '@S'}\nhttp: {listen: ''}\nstate_dir: '@D/state'\nuser: ''\n" \
 	"plugin_dirs: ['@H', '@B', '@P']\nshutdown_timeout: 1s\n"
-/* A sanitizer's handler of fatal signals exits. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
 #define ORDERS "isolation: thread, orders: '@D/orders'"
 
 /* What the plugins shall do from now on; NULL: behave. */
@@ -380,8 +374,7 @@ static void process_crashes(void **state)
 	order(&d, "deliver segv\n");
 	s = wait_so(&d, "sulky", "failed", "open", 1);
 	assert_string_equal(text(breaker_of(s, "sulky"), "cause"), "crash");
-	assert_non_null(strstr(text(breaker_of(s, "sulky"), "detail"),
-	                       SANITIZED ? "ended with status" : "killed by signal"));
+	assert_non_null(strstr(text(breaker_of(s, "sulky"), "detail"), "killed by signal"));
 	assert_all_balanced(s);
 	json_decref(s);
 	json_decref(wait_for(&d, has_more, &m, "breaker_open on its route"));
@@ -436,12 +429,6 @@ static void again(struct daemon *d)
 	}
 }
 
-/* A sanitizer's handler, whose turn it is after ours, exits instead. */
-static bool by_signal(int status)
-{
-	return SANITIZED ? status : status == -1;
-}
-
 /* A crash in a thread host: one line names plugin and callback, a note is left; the next
  * start begins with the breaker open, and the note is gone. */
 static void crash(const char *orders, const char *named)
@@ -454,7 +441,7 @@ static void crash(const char *orders, const char *named)
 	daemon_start(&d, COMMON "plugins:\n  count: {isolation: thread}\n  moody: {" ORDERS ", breaker: {cooldown: 1s}}\n");
 	snprintf(note, sizeof note, "%s/state/crashed-moody", d.dir);
 	order(&d, orders);
-	assert_true(by_signal(daemon_wait(&d))); /* as without a handler of ours */
+	assert_int_equal(daemon_wait(&d), -1); /* as without a handler of ours */
 	assert_logged(&d, named);
 	assert_logged(&d, "plugin=moody");
 	assert_logged(&d, "isolation: process");
@@ -491,7 +478,7 @@ static void killed_from_outside(void **state)
 	(void)state;
 	daemon_start(&d, COMMON "plugins:\n  count: {isolation: thread}\n  moody: {isolation: thread}\n");
 	snprintf(note, sizeof note, "%s/state/crashed-moody", d.dir);
-	assert_true(by_signal(daemon_stop(&d, SIGABRT)));
+	assert_int_equal(daemon_stop(&d, SIGABRT), -1);
 	assert_logged(&d, "SIGABRT in the daemon itself");
 	assert_int_equal(stat(note, &st), -1);
 	daemon_clean(&d);
@@ -566,6 +553,17 @@ static void wrong_guard(void **state)
 	daemon_clean(&d);
 }
 
+/* A sanitizer's own handler would say what we do on purpose, and may wait for ever for the
+ * file of a plugin that was opened by its descriptor. */
+static void no_handler(const char *name)
+{
+	const char *was = getenv(name);
+	char options[1000];
+
+	snprintf(options, sizeof options, "%s:handle_segv=0:handle_abort=0", was ? was : "");
+	setenv(name, options, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -577,5 +575,7 @@ int main(void)
 		cmocka_unit_test(wrong_guard),
 	};
 
+	no_handler("ASAN_OPTIONS");
+	no_handler("TSAN_OPTIONS");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
