@@ -197,8 +197,6 @@ static void apply_slots(struct weir__bpf *b)
 		}
 }
 
-#define KERNEL_BTF "/sys/kernel/btf/vmlinux"
-
 static uint64_t total_memory(void)
 {
 	struct sysinfo si;
@@ -209,11 +207,7 @@ static uint64_t total_memory(void)
 int weir__bpf_open_object(struct weir__bpf *b)
 {
 	size_t size = (size_t)((const char *)b->source->object_end - (const char *)b->source->object);
-	/* Named, the kernel's types are all that is searched. Otherwise libbpf 1.1 goes on to
-	 * those of modules for a type that is not there (the flavours for other kernels), for
-	 * which it needs CAP_SYS_ADMIN, and fails without; 1.2 passes over them. */
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "weir",
-	            .btf_custom_path = access(KERNEL_BTF, R_OK) ? NULL : KERNEL_BTF);
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "weir");
 	struct bpf_map *map;
 	int rc;
 

@@ -12,7 +12,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/bpf.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static pthread_mutex_t btf_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -80,6 +82,24 @@ void weir__bpf_say(char *error, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(error, WEIR__ERROR_TEXT, fmt, ap);
 	va_end(ap);
+}
+
+/* In place of libbpf's. For a type or a weak function that the kernel itself has not, libbpf
+ * goes on to the modules; to list them takes CAP_SYS_ADMIN, and its version 1.1 fails without
+ * it, where later ones pass over them (load_module_btfs() in its libbpf.c). So: there are none. */
+int bpf_btf_get_next_id(__u32 start_id, __u32 *next_id)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof attr);
+	attr.start_id = start_id;
+	if (syscall(SYS_bpf, BPF_BTF_GET_NEXT_ID, &attr, sizeof attr)) {
+		if (errno == EPERM)
+			errno = ENOENT;
+		return -errno;
+	}
+	*next_id = attr.next_id;
+	return 0;
 }
 
 /* Lock held. */
