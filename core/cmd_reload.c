@@ -8,6 +8,7 @@
 #include "cli_table.h"
 #include "config.h"
 #include "control.h"
+#include "diag.h"
 #include "mem.h"
 
 #include <string.h>
@@ -57,6 +58,20 @@ static void print_plugins(const json_t *plugins, bool colour)
 	weir__table_fini(&t);
 }
 
+/* The path came from the daemon, which is not root: nothing but a configuration without a
+ * mistake is handed over, so that it cannot have root read other files for it. */
+static bool is_config(const char *path, const char *text, size_t len)
+{
+	struct weir__diags diags = { 0 };
+	struct weir__config *config = NULL;
+	bool good = !weir__config_open_text(path, text, len, &diags, &config);
+
+	if (good)
+		weir__config_free(config);
+	weir__diags_fini(&diags);
+	return good;
+}
+
 /* The request, with the file's text where that can help. */
 static json_t *request(const struct weir__cli *cli)
 {
@@ -71,7 +86,8 @@ static json_t *request(const struct weir__cli *cli)
 		json_decref(r);
 		return NULL;
 	}
-	if (*string(answer, "file") && !weir__config_read_file(string(answer, "file"), &text, &len)) {
+	if (*string(answer, "file") && !weir__config_read_file(string(answer, "file"), &text, &len) &&
+	    is_config(string(answer, "file"), text, len)) {
 		old = json_copy(r);
 		json_object_set_new(r, "text", json_stringn(text, len)); /* none if it is not UTF-8 */
 		if (json_dumpb(r, NULL, 0, 0) < WEIR__CONTROL_REQUEST_MAX - 1)

@@ -34,7 +34,8 @@ static const char *advice(int err)
 		return "name a file in that directory";
 	case ESTALE:
 		return "the daemon's user may not enter its directory: run `weir reload` as root, "
-		       "which hands the new file over, or let that user read it";
+		       "which hands a new file without mistakes over (weir config check), or let that "
+		       "user read it";
 	case EFBIG:
 		return "a configuration has at most 1 MiB; is this the right file?";
 	default:

@@ -477,6 +477,19 @@ static void config_of_root(void **state)
 	}
 	assert_int_equal(pclose(f), 0);
 	assert_true(queue_is(&d, "3MiB"));
+	/* What is no configuration is not handed over: the daemon, who names the file, must not
+	 * be able to have root read another one for it. */
+	daemon_configure(&d, "root:secret:1:0:::::\n");
+	assert_int_equal(chmod(d.config, 0600), 0);
+	snprintf(line, sizeof line, "WEIR_CONTROL_SOCKET=%s %s reload 2>&1", d.socket, WEIR_BINARY);
+	f = popen(line, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof line, f));
+	assert_non_null(strstr(line, "replaced by another"));
+	while (fgets(line, sizeof line, f))
+		assert_null(strstr(line, "secret"));
+	assert_int_not_equal(pclose(f), 0);
+	assert_true(queue_is(&d, "3MiB"));
 	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
 	daemon_clean(&d);
 }
