@@ -1,4 +1,4 @@
-# weir_add_plugin(<name> SOURCES c... [BPF bpf.c] [EVENTS h...] [TESTS c...] [NOINSTALL])
+# weir_add_plugin(<name> SOURCES c... [BPF bpf.c] [EVENTS h...] [TESTS c...] [LIBS target...] [NOINSTALL])
 #
 # The only call in a plugin's CMakeLists: the module with hidden visibility, its
 # BPF object, its unit test against the test host, the conformance test, install.
@@ -13,13 +13,13 @@ else()
 endif()
 
 function(weir_add_plugin name)
-  cmake_parse_arguments(P "NOINSTALL" "BPF" "SOURCES;EVENTS;TESTS" ${ARGN})
+  cmake_parse_arguments(P "NOINSTALL" "BPF" "SOURCES;EVENTS;TESTS;LIBS" ${ARGN})
   if(P_UNPARSED_ARGUMENTS OR NOT P_SOURCES)
-    message(FATAL_ERROR "weir_add_plugin(${name}): needs SOURCES, and knows BPF, EVENTS, TESTS, NOINSTALL; not: ${P_UNPARSED_ARGUMENTS}")
+    message(FATAL_ERROR "weir_add_plugin(${name}): needs SOURCES, and knows BPF, EVENTS, TESTS, LIBS, NOINSTALL; not: ${P_UNPARSED_ARGUMENTS}")
   endif()
   set(target plugin-${name})
   add_library(${target} MODULE ${P_SOURCES})
-  target_link_libraries(${target} PRIVATE Weir::sdk)
+  target_link_libraries(${target} PRIVATE Weir::sdk ${P_LIBS})
   target_link_options(${target} PRIVATE ${WEIR_MODULE_LINK_OPTIONS})
   set_target_properties(${target} PROPERTIES
     PREFIX "" OUTPUT_NAME ${name} C_VISIBILITY_PRESET hidden
@@ -40,7 +40,7 @@ function(weir_add_plugin name)
     # The test is linked with the plugin's own sources and the test host.
     add_executable(test-${name} ${P_TESTS} ${P_SOURCES})
     target_include_directories(test-${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-    target_link_libraries(test-${name} PRIVATE Weir::sdk Weir::testhost PkgConfig::CMOCKA)
+    target_link_libraries(test-${name} PRIVATE Weir::sdk Weir::testhost PkgConfig::CMOCKA ${P_LIBS})
     if(P_BPF)
       target_link_libraries(test-${name} PRIVATE ${target}-bpf)
     endif()

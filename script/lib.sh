@@ -19,9 +19,10 @@ export LC_ALL=C.UTF-8
 # One list per job. The build and what its tests are compiled with come first.
 packages_build="cmake ninja-build make gcc libc6-dev linux-libc-dev pkg-config clang llvm
 	libbpf-dev libelf-dev zlib1g-dev libuv1-dev libyaml-dev libnng-dev
-	libmicrohttpd-dev libjansson-dev libseccomp-dev"
+	libmicrohttpd-dev libjansson-dev libseccomp-dev libpcap-dev nettle-dev"
 packages_test="$packages_build libcmocka-dev libclang-rt-14-dev clang-format
-	binutils curl jq openssl libbpf-tools systemd"
+	binutils curl jq openssl libbpf-tools systemd iproute2 ethtool libldns-dev
+	unbound dnsperf bind9-dnsutils"
 packages_bench="$packages_build bpftrace"
 packages_kernels="$packages_build qemu-system-x86 busybox-static cpio kmod xz-utils
 	e2fsprogs jq"
