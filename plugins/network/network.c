@@ -136,7 +136,7 @@ int net_replay_probe(struct weir_plugin *p)
 
 /* In order: bpf, packet, diag, proc, replay. */
 static const struct weir_source sources[] = {
-	{ .name = "replay", .quality = "", .probe = net_replay_probe,
+	{ .name = "replay", .quality = "", .probe = net_replay_probe, .start = net_replay_probe,
 	  .doc = "A capture file, of any of libpcap's formats" },
 };
 
