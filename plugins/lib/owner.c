@@ -17,9 +17,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -162,6 +164,7 @@ static ssize_t read_text(struct owner_cache *c, const char *path)
 static int open_mount(struct owner_cache *c, const char *mount)
 {
 	size_t len = strlen(mount);
+	struct statfs fs;
 
 	if (len >= sizeof c->mount)
 		return -ENAMETOOLONG;
@@ -169,7 +172,8 @@ static int open_mount(struct owner_cache *c, const char *mount)
 		close(c->mount_fd);
 	memcpy(c->mount, mount, len + 1);
 	c->mount_fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	c->handles = c->mount_fd >= 0;
+	/* Other file systems have handles of other kinds, and refuse these as stale. */
+	c->handles = c->mount_fd >= 0 && !fstatfs(c->mount_fd, &fs) && fs.f_type == CGROUP2_SUPER_MAGIC;
 	return 0;
 }
 
