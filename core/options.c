@@ -22,8 +22,10 @@
 #define VALUE_MAX 65536
 /* Items of a list: as many as a filter in the kernel may have entries. */
 #define ITEMS_MAX 1024
-/* Arguments of a query. */
-#define ARGS_MAX 64
+/* Arguments of a query, and options of a plugin in the test host, which are read as such.
+ * One bit each says which were given. */
+#define ARGS_MAX 128
+__extension__ typedef unsigned __int128 args_mask;
 
 static void *at(const struct weir_option *opt, void *base)
 {
@@ -496,12 +498,12 @@ static void unknown_arg(const struct weir_table *opts, const char *name, char *e
 }
 
 static int parse_arg(const struct weir_table *opts, void *base, const char *word,
-                     uint64_t *given, char *err, size_t size)
+                     args_mask *given, char *err, size_t size)
 {
 	const char *eq = strchr(word, '=');
 	const struct weir_option *opt;
 	char name[64], why[256];
-	uint64_t bit;
+	args_mask bit;
 	int rc;
 
 	if (!eq || eq == word) {
@@ -514,7 +516,7 @@ static int parse_arg(const struct weir_table *opts, void *base, const char *word
 		unknown_arg(opts, name, err, size);
 		return -EINVAL;
 	}
-	bit = 1ull << (((const char *)opt - (const char *)opts->rows) / opts->row_size % 64);
+	bit = (args_mask)1 << ((const char *)opt - (const char *)opts->rows) / opts->row_size % ARGS_MAX;
 	if (*given & bit) {
 		say(err, size, "argument \"%s\" is given twice", name);
 		return -EINVAL;
@@ -530,7 +532,7 @@ int weir__options_parse_args(const struct weir_table *opts, void *base,
                              const char *const *words, size_t count, char *err, size_t err_size)
 {
 	const struct weir_option *opt;
-	uint64_t given = 0;
+	args_mask given = 0;
 	uint32_t i;
 	size_t w;
 	int rc;
@@ -545,7 +547,7 @@ int weir__options_parse_args(const struct weir_table *opts, void *base,
 	for (w = 0; w < count && !rc; w++)
 		rc = parse_arg(opts, base, words[w], &given, err, err_size);
 	for (i = 0; !rc && (opt = weir_table_row(opts, i)); i++)
-		if (!opt->def && !(given & 1ull << i)) {
+		if (!opt->def && !(given & (args_mask)1 << i)) {
 			say(err, err_size, "argument \"%s\" is required: %s", opt->name, opt->doc);
 			rc = -EINVAL;
 		}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between the sources and the engine: makes the table of flows, works it off in rounds of the
+ * loop, and emits its records.
+ *
+ * A round works 5 ms and emits flow_span_queue_capacity records at most; what is left goes on
+ * 1 ms later, so that rings and timers get their turn. What may fail: memory, at init.
+ */
+#include "network.h"
+
+#include <string.h>
+
+#define ROUND_NS 5000000ull  /* half of what a callback may take */
+#define PAUSE_NS 1000000ull  /* timers have 1 ms */
+
+static void *engine_realloc(void *arg, void *ptr, size_t size)
+{
+	struct weir_plugin *p = arg;
+
+	return p->host->realloc(p, ptr, size);
+}
+
+/* One record of the engine. Refused when the round has made enough: it comes again. */
+static int emit(void *arg, const struct weir_flow_record *r)
+{
+	struct weir_plugin *p = arg;
+	struct network *n = weir_state(p);
+
+	if (n->round_records >= n->span_queue_capacity)
+		return -EAGAIN;
+	n->round_records++;
+	/* What the host cannot take it has counted: for the engine it is emitted. */
+	p->host->emit(p, WEIR_NET_FLOW, r, sizeof *r, 0, 1);
+	return 0;
+}
+
+int net_engine_init(struct weir_plugin *p)
+{
+	struct network *n = weir_state(p);
+	int rc;
+
+	n->memory = (struct pkt_memory){ engine_realloc, p };
+	n->flow.capacity = n->store_capacity;
+	n->flow.shards = n->workers;
+	n->flow.queue = n->worker_queue_capacity;
+	n->flow.community_id_seed = (uint16_t)n->community_id_seed;
+	n->flow.start_records = n->start_records;
+	rc = flow_table_new(&n->memory, &n->flow, emit, NULL, p, &n->flows);
+	if (rc)
+		return weir_fail(p, rc, "no memory for %llu flows: set store_capacity lower",
+		                 (unsigned long long)n->store_capacity);
+	return 0;
+}
+
+void net_engine_fini(struct weir_plugin *p)
+{
+	struct network *n = weir_state(p);
+
+	flow_table_free(n->flows);
+	n->flows = NULL;
+}
+
+static void work(struct weir_plugin *p, void *arg)
+{
+	struct network *n = arg;
+	bool more;
+
+	n->round_records = 0;
+	more = flow_work(n->flows, n->pumped_ns, ROUND_NS);
+	if (more && !n->more)
+		n->more = p->host->timer_start(p, PAUSE_NS, PAUSE_NS, work, n);
+	if (more)
+		return;
+	p->host->timer_stop(n->more);
+	n->more = NULL;
+}
+
+void net_pump(struct weir_plugin *p, uint64_t up_to_ns)
+{
+	struct network *n = weir_state(p);
+
+	if (up_to_ns > n->pumped_ns)
+		n->pumped_ns = up_to_ns;
+	work(p, n);
+}
+
+int net_add(struct weir_plugin *p, const struct weir_flow_key *k, const struct weir_flow_delta *d,
+            const struct flow_extra *x)
+{
+	struct network *n = weir_state(p);
+	int rc = flow_add(n->flows, k, d, x);
+
+	if (rc != -EAGAIN)
+		return rc;
+	work(p, n);
+	return flow_add(n->flows, k, d, x);
+}
+
+void net_listen(struct weir_plugin *p, const struct weir_flow_listen *l)
+{
+	struct network *n = weir_state(p);
+
+	flow_listening(n->flows, l->netns_cookie, l->address, l->port, l->transport, l->open);
+	weir_emit(p, WEIR_NET_LISTEN, l, sizeof *l);
+}
+
+void net_engine_stop(struct weir_plugin *p)
+{
+	struct network *n = weir_state(p);
+
+	if (!n->flows)
+		return;
+	p->host->timer_stop(n->more);
+	n->more = NULL;
+	/* The host takes as much as there is, and counts what it has no room for. */
+	do
+		n->round_records = 0;
+	while (flow_flush(n->flows, weir_now(p), ROUND_NS, WEIR_END_FORCED));
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The network plugin: its state, and what its files offer each other.
+ *
+ *   source_*.c ── net_add() ──► plugins/lib/flow.h ── record ──► engine.c: filter, name, emit
+ *       └──────── net_pump() once all up to a time is in ──┘
+ *
+ * A source: one row in the table of network.c, a state of its own behind a pointer in struct
+ * network (allocated in its start, freed in its stop), and calls of net_add() and net_pump().
+ * The engine and its flows outlive the source: they are made in init and freed in fini.
+ * Threads: the host's loop only.
+ */
+#ifndef NETWORK_H
+#define NETWORK_H
+
+#include "flow.h"
+#include "metrics.h"
+#include "network_events.h"
+#include <weir/weir.h>
+
+enum net_scope { NET_SCOPE_HOST, NET_SCOPE_WIRE, NET_SCOPE_BOTH };
+enum net_tcx_order { NET_TCX_FIRST, NET_TCX_LAST };
+enum net_owner { NET_OWNER_FULL, NET_OWNER_PROCESS, NET_OWNER_OFF };
+
+/* What can be filtered: X(id, option's name, kind of rule, doc). Each becomes two options,
+ * filter.NAME.match (only these) and filter.NAME.not_match (not these). */
+#define NET_FILTERS(X)                                                                             \
+	X(ADDRESS, "address", ADDR, "address of either end: address, CIDR or first-last")          \
+	X(PORT, "port", NUMBER, "port of either end: number or first-last")                        \
+	X(PROCESS, "process", TEXT, "name of the owning process, with * and ?")                    \
+	X(SOURCE_ADDRESS, "source.address", ADDR, "address of the initiator")                      \
+	X(SOURCE_PORT, "source.port", NUMBER, "port of the initiator")                             \
+	X(DESTINATION_ADDRESS, "destination.address", ADDR, "address of the responder")            \
+	X(DESTINATION_PORT, "destination.port", NUMBER, "port of the responder")                   \
+	X(TRANSPORT, "network.transport", TEXT, "transport: tcp, udp, icmp, ... or a number")      \
+	X(TYPE, "network.type", TEXT, "ipv4 or ipv6")                                              \
+	X(INTERFACE_NAME, "network.interface_name", TEXT, "name of the interface, with * and ?")   \
+	X(INTERFACE_INDEX, "network.interface_index", NUMBER, "number of the interface")           \
+	X(INTERFACE_MAC, "network.interface_mac", TEXT, "MAC address of the interface")            \
+	X(STATE, "flow.connection_state", TEXT, "TCP state at the first sight")                    \
+	X(TCP_FLAGS, "flow.tcp_flags_tags", TEXT, "TCP flag: fin syn rst psh ack urg ece cwr")     \
+	X(DSCP, "flow.ip_dscp_name", TEXT, "name of the DSCP: df, cs1, af11, ef, ...")             \
+	X(ECN, "flow.ip_ecn_name", TEXT, "name of the ECN: non-ect, ect0, ect1, ce")               \
+	X(TTL, "flow.ip_ttl", NUMBER, "TTL or hop limit")                                          \
+	X(FLOW_LABEL, "flow.ip_flow_label", NUMBER, "IPv6 flow label")                             \
+	X(ICMP_TYPE, "flow.icmp_type_name", TEXT, "name of the ICMP type, or its number")          \
+	X(ICMP_CODE, "flow.icmp_code_name", TEXT, "name of the ICMP code, or its number")
+
+enum net_filter_id {
+#define X(id, ...) NET_F_##id,
+	NET_FILTERS(X)
+#undef X
+	NET_F_COUNT
+};
+enum net_rule_kind { NET_RULE_ADDR, NET_RULE_NUMBER, NET_RULE_TEXT };
+
+/* One item of a filter's list. A CIDR is a range too: lo and hi are its first and last. */
+struct net_rule {
+	uint8_t lo[16], hi[16];  /* ADDR: network order, IPv4 v4-mapped */
+	uint32_t prefix;         /* ADDR: bits of 128 if it is a CIDR, else 0xff */
+	uint32_t min, max;       /* NUMBER */
+	const char *text;        /* TEXT: the option's own string */
+};
+struct net_filter {
+	struct weir_strings match, not_match;  /* the options */
+	struct net_rule *rules;                /* of both: first match, then not_match */
+};
+
+struct net_bpf;     /* source_bpf.c */
+struct net_packet;  /* source_packet.c */
+struct net_replay;  /* source_replay.c */
+struct net_diag;    /* source_diag.c */
+struct net_proc;    /* source of /proc/net */
+
+struct network {
+	/* ---- options ---- */
+	uint64_t flow_stats_capacity, flow_events_capacity;
+	uint64_t workers, worker_queue_capacity, poll_ns, span_queue_capacity;
+	uint64_t store_capacity;
+	struct flow_options flow;       /* span.*: bound in place */
+	uint64_t community_id_seed;
+	uint64_t geneve_port, vxlan_port, wireguard_port;
+	struct weir_strings interfaces;
+	bool auto_discover;
+	uint64_t tc_priority;
+	uint32_t tcx_order;             /* enum net_tcx_order */
+	uint32_t scope;                 /* enum net_scope */
+	uint32_t owner;                 /* enum net_owner */
+	bool start_records;
+	uint64_t stats_ns;
+	const char *replay_file;
+	struct net_filter filter[NET_F_COUNT];
+
+	/* ---- engine.c ---- */
+	struct pkt_memory memory;       /* the plugin's account, for all of plugins/lib */
+	struct pkt_config parser;       /* from the ports above */
+	struct flow_table *flows;
+	struct weir_timer *more, *stats_timer;
+	uint64_t pumped_ns;             /* all up to here is in the engine */
+	uint64_t round_records;         /* emitted in this round of the loop */
+	bool filtering;                 /* any filter at all */
+	const char *source;             /* that is running, "" none */
+
+	/* ---- what belongs to a source while it runs ---- */
+	struct net_bpf *bpf;
+	struct net_packet *packet;
+	struct net_replay *replay;
+	struct net_diag *diag;
+	struct net_proc *proc;
+};
+
+/* engine.c */
+int net_engine_init(struct weir_plugin *p);
+void net_engine_fini(struct weir_plugin *p);
+void net_engine_stop(struct weir_plugin *p);   /* ends all flows: forced end */
+/* Add to a flow. 0, or -EAGAIN: the engine's queue is full and the records have nowhere to
+ * go; keep it and come again after the next round of the loop. */
+int net_add(struct weir_plugin *p, const struct weir_flow_key *k, const struct weir_flow_delta *d,
+            const struct flow_extra *x);
+/* All packets up to up_to_ns (CLOCK_MONOTONIC) have been added: make records, let flows
+ * expire. Works 5 ms at most, and goes on by itself in the next rounds of the loop. */
+void net_pump(struct weir_plugin *p, uint64_t up_to_ns);
+/* A listener begins or ends: tells the engine, and emits WEIR_NET_LISTEN. */
+void net_listen(struct weir_plugin *p, const struct weir_flow_listen *l);
+
+/* filter.c */
+int net_filters_init(struct weir_plugin *p);
+void net_filters_fini(struct weir_plugin *p);
+bool net_filter_text(const char *pattern, const char *text, size_t max);
+
+/* source_*.c: each names its callbacks here, and has a row in network.c */
+int net_live_probe(struct weir_plugin *p);     /* sources of live data: not while replaying */
+int net_replay_probe(struct weir_plugin *p);
+
+#endif
