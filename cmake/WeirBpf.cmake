@@ -19,13 +19,19 @@ else()
   set(WEIR_BPF_ARCH ${CMAKE_SYSTEM_PROCESSOR})
 endif()
 
+# WEIR_BPF_INCLUDES, set by the caller: further directories of headers that both compilers read.
 function(weir_bpf_flags ret_flags)
   if(NOT WEIR_CLANG OR NOT WEIR_LLVM_STRIP)
     message(FATAL_ERROR "BPF programs need clang and llvm-strip: apt install clang llvm")
   endif()
+  set(includes)
+  foreach(dir ${WEIR_BPF_INCLUDES})
+    get_filename_component(dir ${dir} ABSOLUTE)
+    list(APPEND includes -I${dir})
+  endforeach()
   set(${ret_flags} -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_${WEIR_BPF_ARCH}
       -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-declarations
-      -I${WEIR_SDK_INCLUDE_DIR} -I${WEIR_SDK_BPF_DIR} -I${CMAKE_CURRENT_SOURCE_DIR}
+      -I${WEIR_SDK_INCLUDE_DIR} -I${WEIR_SDK_BPF_DIR} -I${CMAKE_CURRENT_SOURCE_DIR} ${includes}
       -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE} PARENT_SCOPE)
 endfunction()
 

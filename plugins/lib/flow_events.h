@@ -10,9 +10,7 @@
 #ifndef WEIR_LIB_FLOW_EVENTS_H
 #define WEIR_LIB_FLOW_EVENTS_H
 
-#ifndef __bpf__
 #include <linux/types.h>
-#endif
 
 struct weir_flow_record {
 	__u64 start_ns, end_ns;            /* CLOCK_MONOTONIC: first and last packet of the flow */

@@ -16,9 +16,7 @@
 #ifndef WEIR_LIB_FLOW_KEY_H
 #define WEIR_LIB_FLOW_KEY_H
 
-#ifndef __bpf__
 #include <linux/types.h>
-#endif
 
 enum weir_flow_scope {
 	WEIR_FLOW_HOST = 0,   /* packets of local sockets */
