@@ -176,11 +176,97 @@ struct request {
 	unsigned int __data_len;
 };
 
+/* ---- sockets and packets --------------------------------------------------- */
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	u64 net_cookie; /* 5.12 */
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct in6_addr {
+	union {
+		u8 u6_addr8[16];
+		u32 u6_addr32[4];
+	} in6_u;
+};
+
+struct weir_atomic64 {
+	s64 counter;
+};
+
+struct sock_common {
+	u32 skc_daddr;
+	u32 skc_rcv_saddr;
+	u16 skc_dport; /* network order */
+	u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	int sk_err;
+	u16 sk_type;
+	u16 sk_protocol;
+};
+
+struct inet_sock {
+	struct sock sk;
+	u16 inet_sport; /* network order; still there when skc_num is not */
+};
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	u32 srtt_us; /* << 3 */
+};
+
+struct net_device {
+	int ifindex;
+	possible_net_t nd_net;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	unsigned int len;
+	u16 protocol; /* network order */
+	u16 transport_header;
+	u16 network_header;
+	unsigned char *head;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
 #pragma clang attribute pop
 
+/* include/net/tcp_states.h */
+enum { WEIR_TCP_SYN_SENT = 2, WEIR_TCP_TIME_WAIT = 6, WEIR_TCP_CLOSE = 7, WEIR_TCP_LISTEN = 10 };
+/* include/net/dropreason-core.h; numbers by kernel: relocated */
+enum skb_drop_reason {
+	SKB_DROP_REASON_NOT_SPECIFIED = 2,
+	SKB_DROP_REASON_NO_SOCKET = 3,
+};
 /* sys/stat.h */
 #define S_IFMT  0170000
 #define S_IFREG 0100000
+#define S_IFSOCK 0140000
 /* linux/magic.h */
 #define TMPFS_MAGIC     0x01021994
 #define OVERLAYFS_MAGIC 0x794c7630

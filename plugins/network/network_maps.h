@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What network's BPF programs and its bpf source share beside flow_key.h: control word,
+ * per-CPU counters, filters, and the records that never reach an output. Types and limits
+ * only, for both compilers.
+ */
+#ifndef NETWORK_MAPS_H
+#define NETWORK_MAPS_H
+
+#include "flow_key.h"
+
+/* net_control, one entry. Written by user space, read by every program. */
+struct weir_net_control {
+	__u64 generation;     /* bit 0: which of the two maps of flows is filled */
+	__u64 wire_netns;     /* cookie of the namespace whose interfaces are watched */
+};
+
+/* net_cpu, one per CPU, mmapable. Only grows. 128 bytes: two cache lines, so that CPUs
+ * do not share one. */
+struct weir_net_cpu {
+	__u64 inserts;          /* new keys in a map of flows */
+	__u64 overflows;        /* packets for which the map had no room: sent as a record */
+	__u64 lost_packets;     /* ... and the ring had none either */
+	__u64 lost_bytes;
+	__u64 filtered_packets, filtered_bytes;
+	__u64 sampled_packets, sampled_bytes; /* left out; those kept stand for them */
+	__u64 unparsed;         /* IP packets with headers that could not be read */
+	__u64 fragments;        /* later fragments whose first was not seen: no ports */
+	__u64 time_wait;        /* packets counted where TIME_WAIT sockets discard them */
+	__u64 owners;           /* times a socket's owner changed */
+	__u64 no_owner;         /* new flows of sockets without one */
+	__u64 random;           /* no counter: the state of the sampler */
+	__u64 reserved[2];
+};
+_Static_assert(sizeof(struct weir_net_cpu) == 128, "two cache lines");
+
+/* WEIR_NET_OVERFLOW: one packet that had no room in the map. */
+struct weir_net_overflow {
+	struct weir_flow_key key;
+	struct weir_flow_delta delta;
+};
+_Static_assert(sizeof(struct weir_net_overflow) == 200, "overflow record");
+
+/* WEIR_NET_OWNER: an unconnected UDP socket is used by another process than so far. */
+struct weir_net_owner {
+	__u64 cookie, cgroup;
+	__u32 pid, uid;
+	char comm[16];
+};
+_Static_assert(sizeof(struct weir_net_owner) == 40, "owner record");
+
+/* Filters, applied when a flow begins; its packets are then counted `filtered`. */
+
+/* net_nets: longest prefix of an address (v4-mapped for IPv4), to what lists it is on. */
+struct weir_net_prefix {
+	__u32 bits;
+	__u8 addr[16];
+};
+_Static_assert(sizeof(struct weir_net_prefix) == 20, "LPM key");
+#define WEIR_NET_PREFIXES 1024  /* 64 KiB of kernel memory */
+
+/* Bits of a value of net_nets, and of net_ports (one byte a port). */
+enum weir_net_list {
+	WEIR_NET_MATCH = 1,        /* one end must be on a list of these, if there is any */
+	WEIR_NET_NOT_MATCH = 2,    /* no end may be */
+};
+
+#define WEIR_NET_NAMES 8           /* comms, pids, cgroups in a filter: compared one by one */
+struct weir_net_comm {
+	__u8 len;                  /* compare this much; 16: all */
+	char name[16];
+	__u8 pad[3];
+};
+
+/* Constants of the object, set before load. */
+struct weir_net_filter {
+	__u32 nets;                /* bits of weir_net_list that net_nets has */
+	__u32 ports;               /* the same of net_ports */
+	__u32 proto_filter;        /* not 0: protos holds */
+	__u32 comms, pids, cgroups;/* how many; with any, a flow needs one that fits */
+	__u32 protos[8];           /* bit per IP protocol that is wanted */
+	struct weir_net_comm comm[WEIR_NET_NAMES];
+	__u32 pid[WEIR_NET_NAMES];
+	__u64 cgroup[WEIR_NET_NAMES];
+};
+
+#endif
