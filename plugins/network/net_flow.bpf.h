@@ -96,7 +96,6 @@ struct net_packet {
 	u32 tunnel_id;
 	u8 tos, ttl, flags;
 	u8 icmp_type, icmp_code, tunnel_type;
-	u8 dir;
 	u32 weight;             /* of sampling: 1 none; see net_keep() */
 };
 
@@ -121,10 +120,8 @@ static __always_inline bool net_is_icmp(const struct net_packet *p)
 }
 
 /* What is kept of the first packet each way in an interval. */
-static __always_inline void net_first_way(struct weir_flow_delta *d, const struct net_packet *p)
+static __always_inline void net_first_way(struct weir_flow_delta *d, const struct net_packet *p, u32 dir)
 {
-	u32 dir = p->dir & 1;
-
 	d->tos[dir] = p->tos;
 	d->ttl[dir] = p->ttl ? p->ttl : 1;
 	d->label[dir] = p->label;
@@ -133,9 +130,9 @@ static __always_inline void net_first_way(struct weir_flow_delta *d, const struc
 /* Payload one way, then the other: what lies between is a wait. Only those of the end
  * that answers count (the one with the lower port, by far the more likely server): the
  * other's are its user's thinking. Races of two CPUs cost an estimate, not a count. */
-static __always_inline void net_turn(struct weir_flow_delta *d, const struct net_packet *p)
+static __always_inline void net_turn(struct weir_flow_delta *d, const struct net_packet *p, u32 dir)
 {
-	u32 dir = p->dir & 1, bit = dir ? WEIR_FLOW_TURN_DIR : 0;
+	u32 bit = dir ? WEIR_FLOW_TURN_DIR : 0;
 	u64 now, wait, mean, change;
 
 	if (d->turn_ns && (d->bits & WEIR_FLOW_TURN_DIR) == bit)
@@ -156,20 +153,18 @@ static __always_inline void net_turn(struct weir_flow_delta *d, const struct net
 		__sync_fetch_and_and(NET_WORD(d), ~NET_WORD_BITS(WEIR_FLOW_TURN_DIR));
 }
 
-static __always_inline void net_icmp(struct weir_flow_delta *d, const struct net_packet *p)
+static __always_inline void net_icmp(struct weir_flow_delta *d, const struct net_packet *p, u32 dir)
 {
-	u32 dir = p->dir & 1;
-
 	d->icmp_type[dir] = p->icmp_type;
 	d->icmp_code[dir] = p->icmp_code;
 	d->icmp_seen |= 1 << dir;
 }
 
 /* The rare things of a packet: a SYN, a RST, ICMP. */
-static __always_inline void net_special(struct weir_flow_delta *d, const struct net_packet *p)
+static __always_inline void net_special(struct weir_flow_delta *d, const struct net_packet *p, u32 dir)
 {
 	if (net_is_icmp(p)) {
-		net_icmp(d, p);
+		net_icmp(d, p, dir);
 		return;
 	}
 	if ((p->flags & (NET_SYN | NET_ACK)) == (NET_SYN | NET_ACK) && !d->synack_ns)
@@ -179,49 +174,45 @@ static __always_inline void net_special(struct weir_flow_delta *d, const struct 
 }
 
 /* Bits that a packet shows: which end called, and that its count is an estimate. */
-static __always_inline u32 net_bits(const struct net_packet *p)
+static __always_inline u32 net_bits(const struct net_packet *p, u32 dir)
 {
 	u32 bits = p->weight > 1 ? WEIR_FLOW_SAMPLED : 0;
 
 	if (p->key.scope == WEIR_FLOW_HOST && (p->flags & (NET_SYN | NET_ACK)) == NET_SYN)
-		bits |= p->dir ? WEIR_FLOW_PASSIVE : WEIR_FLOW_ACTIVE;
+		bits |= dir ? WEIR_FLOW_PASSIVE : WEIR_FLOW_ACTIVE;
 	return bits;
 }
 
-/* Returns how many packets the flow had before, in this direction. */
-static __always_inline u64 net_add(struct weir_flow_delta *d, const struct net_packet *p)
+/* dir: which end sent it; a constant where the packet is parsed. Returns how many packets the flow had before, in this direction. */
+static __always_inline u64 net_add(struct weir_flow_delta *d, const struct net_packet *p, u32 dir, u64 now)
 {
-	u32 dir = p->dir & 1;
-	u64 now = bpf_ktime_get_coarse_ns();
 	u64 before;
 
 	before = __sync_fetch_and_add(&d->packets[dir], p->packets * (u64)p->weight);
 	__sync_fetch_and_add(&d->bytes[dir], p->bytes * p->weight);
 	if (now > d->first_ns)
 		d->span = (now - d->first_ns) >> 10;
-	net_set_word(d, (u32)p->flags << 8 * dir | NET_WORD_BITS(net_bits(p)));
+	net_set_word(d, (u32)p->flags << 8 * dir | NET_WORD_BITS(net_bits(p, dir)));
 	if (!d->ttl[dir])
-		net_first_way(d, p);
+		net_first_way(d, p, dir);
 	if (p->len > p->header && !net_is_icmp(p))
-		net_turn(d, p);
+		net_turn(d, p, dir);
 	if (p->flags & (NET_SYN | NET_RST) || net_is_icmp(p))
-		net_special(d, p);
+		net_special(d, p, dir);
 	return before;
 }
 
 /* The first packet of a flow in this interval. d is zero. */
-static __always_inline void net_begin(struct weir_flow_delta *d, const struct net_packet *p)
+static __always_inline void net_begin(struct weir_flow_delta *d, const struct net_packet *p, u32 dir)
 {
-	u32 dir = p->dir & 1;
-
 	d->packets[dir] = p->packets * (u64)p->weight;
 	d->bytes[dir] = p->bytes * p->weight;
 	d->first_ns = bpf_ktime_get_ns();
 	d->flags[dir] = p->flags;
-	d->bits = net_bits(p) | (dir ? WEIR_FLOW_FIRST_DIR : 0);
-	net_first_way(d, p);
+	d->bits = net_bits(p, dir) | (dir ? WEIR_FLOW_FIRST_DIR : 0);
+	net_first_way(d, p, dir);
 	if (p->flags & (NET_SYN | NET_RST) || net_is_icmp(p))
-		net_special(d, p);
+		net_special(d, p, dir);
 	else if (p->len > p->header) {
 		d->turn_ns = d->first_ns;
 		d->bits |= dir ? WEIR_FLOW_TURN_DIR : 0;
@@ -281,7 +272,8 @@ static __always_inline void net_overflow(const struct weir_flow_key *k, const st
 }
 
 /* A new flow with its first packet. Another CPU may have been first: then add to its. */
-static __always_inline void net_new(const struct net_packet *p, const struct weir_flow_delta *d, u64 generation)
+static __always_inline void net_new(const struct net_packet *p, u32 dir,
+                                    const struct weir_flow_delta *d, u64 generation)
 {
 	struct weir_net_cpu *c = net_this_cpu();
 	struct weir_flow_delta *other;
@@ -295,7 +287,7 @@ static __always_inline void net_new(const struct net_packet *p, const struct wei
 	}
 	other = net_find(&p->key, generation);
 	if (other)
-		net_add(other, p);
+		net_add(other, p, dir, d->first_ns);
 	else
 		net_overflow(&p->key, d);
 }

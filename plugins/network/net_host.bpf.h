@@ -53,15 +53,16 @@ static __always_inline void net_sample_sock(struct __sk_buff *skb, struct weir_f
 		d->srtt_us = tp->srtt_us >> 3;
 }
 
-static __always_inline void net_host_begin(struct __sk_buff *skb, struct net_packet *p, u64 generation)
+static __always_inline void net_host_begin(struct __sk_buff *skb, struct net_packet *p, u32 dir,
+                                           u64 generation)
 {
 	struct weir_flow_delta d = {};
 	struct bpf_sock *sk = skb->sk;
 	struct weir_net_cpu *c;
 	struct weir_owner *o = 0;
 
-	net_begin(&d, p);
-	d.ifindex = p->dir ? skb->ifindex : 0;
+	net_begin(&d, p, dir);
+	d.ifindex = dir ? skb->ifindex : 0;
 	d.cookie = bpf_get_socket_cookie(skb);
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
@@ -77,14 +78,14 @@ static __always_inline void net_host_begin(struct __sk_buff *skb, struct net_pac
 	if (sk && p->key.proto == NET_TCP && sk->state != BPF_TCP_LISTEN)
 		net_sample_sock(skb, &d);
 	if (net_pass(p, &d))
-		net_new(p, &d, generation);
+		net_new(p, dir, &d, generation);
 }
 
 /* dir: 0 sent by the local socket, 1 received. */
 static __always_inline int net_host(struct __sk_buff *skb, u32 dir)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	struct net_packet p = { .dir = dir };
+	struct net_packet p = {};
 	u32 proto = skb->protocol;
 	struct weir_flow_delta *d;
 	u64 generation;
@@ -105,10 +106,10 @@ static __always_inline int net_host(struct __sk_buff *skb, u32 dir)
 	generation = net_generation();
 	d = net_find(&p.key, generation);
 	if (!d) {
-		net_host_begin(skb, &p, generation);
+		net_host_begin(skb, &p, dir, generation);
 		return 1;
 	}
-	if (!(net_add(d, &p) & 15) && p.key.proto == NET_TCP && !(p.flags & NET_SYN))
+	if (!(net_add(d, &p, dir, bpf_ktime_get_coarse_ns()) & 15) && p.key.proto == NET_TCP && !(p.flags & NET_SYN))
 		net_sample_sock(skb, d);
 	return 1;
 }

@@ -72,6 +72,8 @@ static __always_inline void net_owner_record(const struct weir_owner *o)
 	r->pid = o->pid;
 	r->uid = o->uid;
 	__builtin_memcpy(r->comm, o->comm, sizeof r->comm);
+	r->bits = WEIR_FLOW_OWNER;
+	r->pad = 0;
 	weir_submit(r);
 }
 

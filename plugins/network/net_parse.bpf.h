@@ -60,6 +60,19 @@ static __always_inline void net_put6(u8 *to, const u64 *addr)
 	*(u64 *)(to + 8) = addr[1];
 }
 
+static __always_inline void net_swap(struct weir_flow_key *k)
+{
+	u64 *a = (u64 *)k->addr[0], *b = (u64 *)k->addr[1], t0 = a[0], t1 = a[1];
+	u16 port = k->port[0];
+
+	a[0] = b[0];
+	a[1] = b[1];
+	b[0] = t0;
+	b[1] = t1;
+	k->port[0] = k->port[1];
+	k->port[1] = port;
+}
+
 /* ICMP types that have a counterpart share a flow: the smaller type. (packet.h has the rule.) */
 static __always_inline u16 net_icmp_port(u8 type, bool v6)
 {

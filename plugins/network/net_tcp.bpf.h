@@ -122,8 +122,8 @@ int WEIR_PROG(net_retransmit, struct sock *sk, struct sk_buff *skb)
 /* ---- dropped ------------------------------------------------------------------------------ */
 
 /* The headers of a packet that is about to be freed, copied: it is not a context that may be
- * read directly. s: index of the sender's end. False: none of ours. */
-static __always_inline bool net_copy4(const u8 *l3, u32 s, struct net_packet *p)
+ * read directly. The sender is end 0. False: none of ours. */
+static __always_inline bool net_copy4(const u8 *l3, struct net_packet *p)
 {
 	struct net_ip4 ip = {};
 	u8 l4[16] = {};
@@ -131,20 +131,20 @@ static __always_inline bool net_copy4(const u8 *l3, u32 s, struct net_packet *p)
 	if (bpf_probe_read_kernel(&ip, sizeof ip, l3) || ip.version_ihl >> 4 != 4 ||
 	    bpf_probe_read_kernel(l4, 14, l3 + (ip.version_ihl & 15) * 4))
 		return false;
-	net_put4(p->key.addr[s], ip.src);
-	net_put4(p->key.addr[s ^ 1], ip.dst);
+	net_put4(p->key.addr[0], ip.src);
+	net_put4(p->key.addr[1], ip.dst);
 	p->key.proto = ip.proto;
 	p->len = bpf_ntohs(ip.len);
 	p->tos = ip.tos;
 	p->ttl = ip.ttl;
 	p->header = (ip.version_ihl & 15) * 4 + (ip.proto == NET_TCP ? (l4[12] >> 4) * 4 : 8);
 	p->flags = ip.proto == NET_TCP ? l4[13] : 0;
-	p->key.port[s] = bpf_ntohs(*(u16 *)l4);
-	p->key.port[s ^ 1] = bpf_ntohs(*(u16 *)(l4 + 2));
+	p->key.port[0] = bpf_ntohs(*(u16 *)l4);
+	p->key.port[1] = bpf_ntohs(*(u16 *)(l4 + 2));
 	return (ip.proto == NET_TCP || ip.proto == NET_UDP) && !(bpf_ntohs(ip.frag) & 0x1fff);
 }
 
-static __always_inline bool net_copy6(const u8 *l3, u32 s, struct net_packet *p)
+static __always_inline bool net_copy6(const u8 *l3, struct net_packet *p)
 {
 	struct net_ip6 ip = {};
 	u8 l4[16] = {};
@@ -152,8 +152,8 @@ static __always_inline bool net_copy6(const u8 *l3, u32 s, struct net_packet *p)
 	if (bpf_probe_read_kernel(&ip, sizeof ip, l3) ||
 	    bpf_probe_read_kernel(l4, 14, l3 + sizeof ip))
 		return false;
-	net_put6(p->key.addr[s], ip.src);
-	net_put6(p->key.addr[s ^ 1], ip.dst);
+	net_put6(p->key.addr[0], ip.src);
+	net_put6(p->key.addr[1], ip.dst);
 	p->key.proto = ip.next;
 	p->len = bpf_ntohs(ip.payload) + sizeof ip;
 	p->tos = bpf_ntohl(ip.version_class_label) >> 20;
@@ -161,21 +161,20 @@ static __always_inline bool net_copy6(const u8 *l3, u32 s, struct net_packet *p)
 	p->ttl = ip.hops;
 	p->header = sizeof ip + (ip.next == NET_TCP ? (l4[12] >> 4) * 4 : 8);
 	p->flags = ip.next == NET_TCP ? l4[13] : 0;
-	p->key.port[s] = bpf_ntohs(*(u16 *)l4);
-	p->key.port[s ^ 1] = bpf_ntohs(*(u16 *)(l4 + 2));
+	p->key.port[0] = bpf_ntohs(*(u16 *)l4);
+	p->key.port[1] = bpf_ntohs(*(u16 *)(l4 + 2));
 	return ip.next == NET_TCP || ip.next == NET_UDP;
 }
 
-static __always_inline bool net_copy(struct sk_buff *skb, u32 s, struct net_packet *p)
+static __always_inline bool net_copy(struct sk_buff *skb, struct net_packet *p)
 {
 	u16 proto = skb->protocol;
 	const u8 *l3 = skb->head + skb->network_header;
 
-	p->dir = s;
 	p->packets = 1;
 	p->weight = 1;
-	if (proto == bpf_htons(0x0800) ? !net_copy4(l3, s, p) :
-	    proto == bpf_htons(0x86dd) ? !net_copy6(l3, s, p) : true)
+	if (proto == bpf_htons(0x0800) ? !net_copy4(l3, p) :
+	    proto == bpf_htons(0x86dd) ? !net_copy6(l3, p) : true)
 		return false;
 	p->bytes = p->len;
 	return true;
@@ -189,11 +188,11 @@ static __always_inline void net_stray(const struct net_packet *p, u32 reason)
 
 	e = net_find(&p->key, generation);
 	if (e) {
-		net_add(e, p);
+		net_add(e, p, 1, bpf_ktime_get_ns());
 	} else {
-		net_begin(&d, p);
+		net_begin(&d, p, 1);
 		if (net_pass(p, &d))
-			net_new(p, &d, generation);
+			net_new(p, 1, &d, generation);
 		e = reason ? net_find(&p->key, generation) : 0;
 	}
 	if (e && reason) {
@@ -218,8 +217,10 @@ static __always_inline int net_freed(struct sk_buff *skb, u32 reason, bool waiti
 		return 0;
 	sk = skb->sk;
 	dev = skb->dev;
-	if (!net_copy(skb, sk ? 0 : 1, &p))
+	if (!net_copy(skb, &p))
 		return 0;
+	if (!sk)
+		net_swap(&p.key); /* received: this end is end 0 */
 	if (sk)
 		p.key.netns = sk->__sk_common.skc_net.net->net_cookie;
 	else if (dev)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What network's BPF programs and its bpf source share beside flow_key.h: control word,
- * per-CPU counters, filters, and the records that never reach an output. Types and limits
+ * per-CPU counters, filters. Types and limits
  * only, for both compilers.
  */
 #ifndef NETWORK_MAPS_H
@@ -33,21 +33,6 @@ struct weir_net_cpu {
 	__u64 reserved[2];
 };
 _Static_assert(sizeof(struct weir_net_cpu) == 128, "two cache lines");
-
-/* WEIR_NET_OVERFLOW: one packet that had no room in the map. */
-struct weir_net_overflow {
-	struct weir_flow_key key;
-	struct weir_flow_delta delta;
-};
-_Static_assert(sizeof(struct weir_net_overflow) == 200, "overflow record");
-
-/* WEIR_NET_OWNER: an unconnected UDP socket is used by another process than so far. */
-struct weir_net_owner {
-	__u64 cookie, cgroup;
-	__u32 pid, uid;
-	char comm[16];
-};
-_Static_assert(sizeof(struct weir_net_owner) == 40, "owner record");
 
 /* Filters, applied when a flow begins; its packets are then counted `filtered`. */
 
