@@ -186,8 +186,22 @@ static int filter_attach(const struct program_state *s, struct weir__bpf_target 
 	return rc;
 }
 
-static void filter_detach(struct weir__bpf_target *t, uint32_t row)
+/* Another filter of ours at the interface: the last one takes the qdisc away. */
+static struct weir__bpf_target *heir(struct weir__bpf *b, const struct weir__bpf_target *t)
 {
+	for (size_t i = 0; i < b->program_count; i++)
+		for (size_t j = 0; j < b->programs[i].target_count; j++) {
+			struct weir__bpf_target *other = &b->programs[i].targets[j];
+
+			if (other != t && other->ifindex == t->ifindex && other->filter)
+				return other;
+		}
+	return NULL;
+}
+
+static void filter_detach(struct weir__bpf *b, struct weir__bpf_target *t, uint32_t row)
+{
+	struct weir__bpf_target *next = t->qdisc ? heir(b, t) : NULL;
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = t->ifindex, .attach_point = direction(t));
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE + row,
 	            .priority = t->flags >> WEIR_ATTACH_PRIORITY_SHIFT);
@@ -197,6 +211,10 @@ static void filter_detach(struct weir__bpf_target *t, uint32_t row)
 	if (t->filter)
 		bpf_tc_detach(&hook, &opts); /* gone with its interface: no matter */
 	t->filter = false;
+	if (next) {
+		next->qdisc = true;
+		t->qdisc = false;
+	}
 	if (!t->qdisc || has_filters(t->ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)) ||
 	    has_filters(t->ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)))
 		return;
@@ -222,7 +240,7 @@ static void target_detach(struct weir__bpf *b, struct program_state *s, struct w
 	if (t->link_fd >= 0)
 		close(t->link_fd);
 	t->link_fd = -1;
-	filter_detach(t, (uint32_t)(s - b->programs));
+	filter_detach(b, t, (uint32_t)(s - b->programs));
 }
 
 /* ---- tc: all interfaces of a program --------------------------------------------------------- */
@@ -252,7 +270,7 @@ static int add_target(struct weir__bpf *b, struct program_state *s, int ifindex,
 	if (rc) {
 		weir__bpf_say(s->pub.error, "%.60s does not attach at interface %d: %s", s->pub.variant,
 		              ifindex, strerror(-rc));
-		filter_detach(&t, (uint32_t)(s - b->programs));
+		filter_detach(b, &t, (uint32_t)(s - b->programs));
 		return rc;
 	}
 	s->targets[s->target_count++] = t;
