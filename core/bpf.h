@@ -70,6 +70,9 @@ struct weir__meter;
 int weir__bpf_meter(struct weir__bpf *b, struct weir__meter **ret);
 /* One program, while loaded. */
 int weir__bpf_attach(struct weir__bpf *b, const char *program, bool on);
+/* A tc program at an interface; as weir_host.bpf_attach_at. */
+int weir__bpf_attach_at(struct weir__bpf *b, const char *program, int ifindex, uint32_t flags, bool on);
+extern bool weir__bpf_no_tcx; /* tests: as on a kernel before 6.6 */
 int weir__bpf_iter(struct weir__bpf *b, const char *program);
 
 struct bpf_object *weir__bpf_object(struct weir__bpf *b);
@@ -123,6 +126,7 @@ int weir__map_update(int fd, const void *key, const void *value, uint64_t flags)
 int weir__map_delete(int fd, const void *key);
 int weir__map_next(int fd, const void *key, void *next_key);
 int weir__map_batch(int fd, void *token, bool first, void *keys, void *values, uint32_t *count);
+int weir__map_drain(int fd, void *token, bool first, void *keys, void *values, uint32_t *count);
 
 /* Does the running kernel's BTF have it? member NULL: the type alone. */
 bool weir__kernel_has(const char *type, const char *member);

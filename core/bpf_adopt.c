@@ -48,13 +48,15 @@ uint64_t weir__bpf_identity(const struct weir__bpf *b)
 
 /* ---- programs that are descriptors ------------------------------------------------- */
 
-enum hook { HOOK_OTHER, HOOK_RAW, HOOK_BTF, HOOK_CLASSIC, HOOK_ITER };
+enum hook { HOOK_OTHER, HOOK_RAW, HOOK_BTF, HOOK_CLASSIC, HOOK_ITER, HOOK_CGROUP, HOOK_TC };
 
 static enum hook hook_of(const char *section, const char **ret_name)
 {
 	static const struct { const char *prefix; enum hook hook; } hooks[] = {
 		{ "raw_tp/", HOOK_RAW }, { "raw_tracepoint/", HOOK_RAW }, { "tp_btf/", HOOK_BTF },
 		{ "tracepoint/", HOOK_CLASSIC }, { "tp/", HOOK_CLASSIC }, { "iter/", HOOK_ITER },
+		{ "cgroup", HOOK_CGROUP }, { "sockops", HOOK_CGROUP },
+		{ "tc", HOOK_TC }, { "classifier", HOOK_TC },
 	};
 
 	for (size_t i = 0; i < sizeof hooks / sizeof hooks[0]; i++)
@@ -99,6 +101,10 @@ int weir__bpf_attach_adopted(struct program_state *s)
 	case HOOK_ITER:
 		fd = bpf_link_create(s->adopted_fd, 0, BPF_TRACE_ITER, NULL);
 		break;
+	case HOOK_CGROUP:
+		return weir__bpf_attach_cgroup(s);
+	case HOOK_TC: /* attached by the plugin, interface by interface */
+		return 0;
 	case HOOK_OTHER:
 		break;
 	}
@@ -138,10 +144,15 @@ static bool may_export(const struct weir__bpf *b)
 
 	if (!b->loaded || b->ring_count > WEIR__HANDLES_RINGS)
 		return false;
-	for (size_t i = 0; i < b->program_count; i++)
+	for (size_t i = 0; i < b->program_count; i++) {
+		/* Which interfaces there are is the plugin's to know, and one program cannot be
+		 * at one twice: the other loads its own. */
+		if (b->programs[i].target_count)
+			return false;
 		if (b->programs[i].prog &&
 		    hook_of(bpf_program__section_name(b->programs[i].prog), &name) == HOOK_OTHER)
 			return false;
+	}
 	return true;
 }
 

@@ -197,10 +197,9 @@ int weir__bpf_attach_state(struct weir__bpf *b, struct program_state *s)
 	const char *section = bpf_program__section_name(s->prog);
 	int rc = 0;
 
-	(void)b;
 	if (s->link)
 		return 0;
-	if (s->adopted_fd >= 0 && strncmp(section, "iter", 4)) {
+	if (s->adopted_fd >= 0 && strncmp(section, "iter", 4) && !weir__bpf_is_tc(section)) {
 		rc = weir__bpf_attach_adopted(s);
 		s->pub.attached = !rc;
 		return rc;
@@ -215,7 +214,11 @@ int weir__bpf_attach_state(struct weir__bpf *b, struct program_state *s)
 	}
 	s->pub.error[0] = 0;
 	memset(weir__bpf_said(), 0, sizeof(struct weir__bpf_said));
-	if (!strncmp(section, "tracepoint/", 11)) {
+	if (weir__bpf_is_cgroup(section)) {
+		rc = weir__bpf_attach_cgroup(s);
+	} else if (weir__bpf_is_tc(section)) {
+		rc = weir__bpf_targets_attach(b, s);
+	} else if (!strncmp(section, "tracepoint/", 11)) {
 		rc = attach_tracepoint(s, section + 11);
 	} else if (!strncmp(section, "tp/", 3)) {
 		rc = attach_tracepoint(s, section + 3);
@@ -227,13 +230,14 @@ int weir__bpf_attach_state(struct weir__bpf *b, struct program_state *s)
 		weir__bpf_say(s->pub.error, "%.60s does not attach: %s%s",
 		         s->pub.variant, strerror(-rc), hint(rc));
 	if (rc)
-		weir__bpf_detach_state(s);
-	s->pub.attached = !rc;
+		weir__bpf_detach_state(b, s);
+	s->pub.attached = !rc && !(weir__bpf_is_tc(section) && !s->target_count);
 	return rc;
 }
 
-void weir__bpf_detach_state(struct program_state *s)
+void weir__bpf_detach_state(struct weir__bpf *b, struct program_state *s)
 {
+	weir__bpf_targets_detach(b, s);
 	bpf_link__destroy(s->link);
 	s->link = NULL;
 	s->link_perf_fd = -1;
@@ -249,7 +253,7 @@ void weir__bpf_detach_state(struct program_state *s)
 void weir__bpf_detach(struct weir__bpf *b)
 {
 	for (size_t i = 0; i < b->program_count; i++)
-		weir__bpf_detach_state(&b->programs[i]);
+		weir__bpf_detach_state(b, &b->programs[i]);
 }
 
 /* Attach all chosen programs. A refusal moves the row on to its next variant and
@@ -322,7 +326,7 @@ int weir__bpf_attach(struct weir__bpf *b, const char *program, bool on)
 	if (on)
 		return weir__bpf_attach_state(b, s);
 	s->back = false;
-	weir__bpf_detach_state(s);
+	weir__bpf_detach_state(b, s);
 	return 0;
 }
 
@@ -343,8 +347,8 @@ int weir__bpf_shed(struct weir__bpf *b, uint32_t below)
 		if (!s->prog)
 			continue; /* not loaded yet: attach_all() leaves it out */
 		if (shed) {
-			s->back = weir__bpf_link_fd(s) >= 0;
-			weir__bpf_detach_state(s);
+			s->back = weir__bpf_link_fd(s) >= 0 || s->target_count;
+			weir__bpf_detach_state(b, s);
 		} else if (s->back) {
 			s->back = false;
 			rc = weir__bpf_attach_state(b, s);

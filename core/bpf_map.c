@@ -34,3 +34,8 @@ int weir__map_batch(int fd, void *token, bool first, void *keys, void *values, u
 {
 	return err(bpf_map_lookup_batch(fd, first ? NULL : token, token, keys, values, count, NULL));
 }
+
+int weir__map_drain(int fd, void *token, bool first, void *keys, void *values, uint32_t *count)
+{
+	return err(bpf_map_lookup_and_delete_batch(fd, first ? NULL : token, token, keys, values, count, NULL));
+}

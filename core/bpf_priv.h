@@ -38,6 +38,8 @@ struct program_state {
 	int link_perf_fd;             /* the same once it is the link's: not ours to close, but once */
 	int adopted_fd, link_fd;      /* of another host's, else -1: bpf_adopt.c */
 	bool back;                    /* shed: attach it again when it is over */
+	struct weir__bpf_target *targets; /* tc: interfaces; bpf_place.c */
+	size_t target_count;
 };
 
 struct weir__bpf {
@@ -68,11 +70,19 @@ struct weir__bpf {
 
 /* bpf_load.c */
 int weir__bpf_attach_state(struct weir__bpf *b, struct program_state *s);
-void weir__bpf_detach_state(struct program_state *s);
+void weir__bpf_detach_state(struct weir__bpf *b, struct program_state *s);
 struct program_state *weir__bpf_find(struct weir__bpf *b, const char *name);
 
 /* A classic tracepoint's perf event, or -errno. */
 int weir__bpf_perf_tracepoint(struct program_state *s, const char *category_name);
+
+/* bpf_place.c: cgroups and interfaces */
+int weir__cgroup_root(void); /* an open directory, or -errno */
+bool weir__bpf_is_cgroup(const char *section);
+bool weir__bpf_is_tc(const char *section);
+int weir__bpf_attach_cgroup(struct program_state *s);
+int weir__bpf_targets_attach(struct weir__bpf *b, struct program_state *s);
+void weir__bpf_targets_detach(struct weir__bpf *b, struct program_state *s);
 
 /* bpf_adopt.c */
 int weir__bpf_program_fd(const struct program_state *s);

@@ -95,7 +95,7 @@ static uint32_t width_of(const struct weir_field *f)
 		[WEIR_S8] = 1, [WEIR_S16] = 2, [WEIR_S32] = 4, [WEIR_S64] = 8,
 		[WEIR_F64] = 8, [WEIR_BOOL] = 1, [WEIR_ENUM8] = 1, [WEIR_ENUM16] = 2,
 		[WEIR_ENUM32] = 4, [WEIR_TIME_NS] = 8, [WEIR_IPV4] = 4, [WEIR_IPV6] = 16,
-		[WEIR_MAC] = 6, [WEIR_CHARS] = 0, [WEIR_HEX] = 0,
+		[WEIR_MAC] = 6, [WEIR_CHARS] = 0, [WEIR_HEX] = 0, [WEIR_IP] = 16,
 	};
 
 	if (f->type == WEIR_CHARS || f->type == WEIR_HEX)
@@ -127,6 +127,7 @@ static void put_quoted(struct line *l, const struct weir_field *f, const unsigne
 	switch (f->type) {
 	case WEIR_IPV4: weir__put_ipv4(&l->w, at); break;
 	case WEIR_IPV6: weir__put_ipv6(&l->w, at); break;
+	case WEIR_IP:   weir__put_ip(&l->w, at); break;
 	case WEIR_MAC:  weir__put_mac(&l->w, at); break;
 	case WEIR_HEX:  weir__put_hex(&l->w, at, f->size); break;
 	default:        weir__put_time(&l->w, load(at, 8)); break;

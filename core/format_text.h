@@ -56,6 +56,7 @@ void weir__put_s64(struct weir__writer *w, int64_t v);
 void weir__put_double(struct weir__writer *w, double v);
 void weir__put_hex(struct weir__writer *w, const unsigned char *s, size_t n);
 void weir__put_ipv4(struct weir__writer *w, const unsigned char *a);
+void weir__put_ip(struct weir__writer *w, const unsigned char *a); /* v4-mapped as IPv4 */
 void weir__put_ipv6(struct weir__writer *w, const unsigned char *a); /* RFC 5952 */
 void weir__put_mac(struct weir__writer *w, const unsigned char *a);
 /* CLOCK_MONOTONIC ns as 2025-01-31T23:59:59.123456789Z. The distance to UTC is

@@ -124,9 +124,18 @@ static int longest_zeros(const unsigned char *a, int *ret_len)
 	return best;
 }
 
+static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+void weir__put_ip(struct weir__writer *w, const unsigned char *a)
+{
+	if (!memcmp(a, mapped, sizeof mapped))
+		weir__put_ipv4(w, a + 12);
+	else
+		weir__put_ipv6(w, a);
+}
+
 void weir__put_ipv6(struct weir__writer *w, const unsigned char *a)
 {
-	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
 	int len, zeros = longest_zeros(a, &len), i;
 
 	if (!memcmp(a, mapped, sizeof mapped)) {

@@ -487,6 +487,10 @@ static int api_bpf_attach(struct weir_plugin *p, const char *program, bool on)
 {
 	return WITH_BPF(p, weir__bpf_attach(host_of(p)->bpf, program, on));
 }
+static int api_bpf_attach_at(struct weir_plugin *p, const char *program, int ifindex, uint32_t flags, bool on)
+{
+	return WITH_BPF(p, weir__bpf_attach_at(host_of(p)->bpf, program, ifindex, flags, on));
+}
 static int api_bpf_iter(struct weir_plugin *p, const char *program)
 {
 	return WITH_BPF(p, weir__bpf_iter(host_of(p)->bpf, program));
@@ -568,4 +572,6 @@ const struct weir_host weir__host_vtable = {
 	.bpf_object = api_bpf_object,
 	.topic_wanted = api_topic_wanted,
 	.source_approx = api_source_approx,
+	.bpf_attach_at = api_bpf_attach_at,
+	.map_drain = weir__map_drain,
 };

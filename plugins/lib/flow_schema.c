@@ -23,9 +23,9 @@ const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS] = {
 	F(type, WEIR_ENUM8, "", "Internet protocol",
 	  .names = "ipv4 ipv6"),
 	F(transport, WEIR_U8, "", "IP protocol number: 6 TCP, 17 UDP, 1 ICMP"),
-	F(source_address, WEIR_IPV6, "", "Address of the initiator"),
+	F(source_address, WEIR_IP, "", "Address of the initiator"),
 	F(source_port, WEIR_U16, "", "Its port"),
-	F(destination_address, WEIR_IPV6, "", "Address of the responder"),
+	F(destination_address, WEIR_IP, "", "Address of the responder"),
 	F(destination_port, WEIR_U16, "", "Its port"),
 	F(community_id, WEIR_CHARS, "", "Community ID v1: what other tools call the same flow"),
 	F(packets_delta, WEIR_U64, "packets", "From source to destination since the last record; wire packets"),
@@ -81,9 +81,9 @@ const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS] = {
 	F(tunnel_type, WEIR_ENUM8, "", "Tunnel around the flow, or that the flow itself carries",
 	  .names = WEIR_FLOW_TUNNEL_NAMES),
 	F(tunnel_id, WEIR_U32, "", "Its VNI or key"),
-	F(tunnel_source_address, WEIR_IPV6, "", "Tunnel around the flow: sender of the outer packets"),
+	F(tunnel_source_address, WEIR_IP, "", "Tunnel around the flow: sender of the outer packets"),
 	F(tunnel_source_port, WEIR_U16, "", "Its port"),
-	F(tunnel_destination_address, WEIR_IPV6, "", "Tunnel around the flow: receiver of the outer packets"),
+	F(tunnel_destination_address, WEIR_IP, "", "Tunnel around the flow: receiver of the outer packets"),
 	F(tunnel_destination_port, WEIR_U16, "", "Its port"),
 	F(spi, WEIR_U32, "", "Security parameter index of ESP or AH"),
 	F(sampled, WEIR_BOOL, "", "Counts are estimates from a sample"),
@@ -94,7 +94,7 @@ const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS] = {
 
 #define F(m, t, u, d) WEIR_FIELD(struct weir_flow_listen, m, t, u, d)
 const struct weir_field weir_flow_listen_fields[WEIR_FLOW_LISTEN_FIELDS] = {
-	F(address, WEIR_IPV6, "", "Address it listens on"),
+	F(address, WEIR_IP, "", "Address it listens on"),
 	F(port, WEIR_U16, "", "Port it listens on"),
 	F(transport, WEIR_U8, "", "IP protocol number"),
 	F(open, WEIR_BOOL, "", "Begins to listen, or ends"),

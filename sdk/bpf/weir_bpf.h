@@ -116,6 +116,37 @@ typeof(name(0)) name(unsigned long long *ctx)                                  \
 static __always_inline typeof(name(0))                                         \
 ____##name(unsigned long long *ctx, ##args)
 
+/* The same for a program whose context is a struct of its own: what a hook of the network
+ * gets. `off` is what it returns while it is off: 1 (go on) for cgroup hooks, -1 (TC_ACT_UNSPEC)
+ * for tc. These run where an interrupt may run them again on the same CPU, so `runs` may
+ * miss one now and then; counters that must be exact are atomic. */
+#define WEIR_CTX_PROG(name, type, ctx, off)                                    \
+name(type *ctx);                                                               \
+const volatile __u32 weir_slot_##name = 0;                                     \
+static __always_inline int ____##name(type *ctx);                              \
+int name(type *ctx)                                                            \
+{                                                                              \
+	struct weir_knobs *knobs_ = weir_get_knobs();                          \
+	struct weir_cpu *cpu_ = weir_this_cpu();                               \
+	if (!knobs_ || !cpu_ || !knobs_->enabled)                              \
+		return (off);                                                  \
+	struct weir_program_counts *pc_ =                                      \
+		&cpu_->program[weir_slot_##name & (WEIR_MAX_PROGRAMS - 1)];    \
+	__u64 start_ = ++pc_->runs & (WEIR_METER_EVERY - 1) ? 0 : bpf_ktime_get_ns(); \
+	int ret_ = ____##name(ctx);                                            \
+	if (start_) {                                                          \
+		start_ = bpf_ktime_get_ns() - start_;                          \
+		pc_->timed_ns += start_ < WEIR_METER_MAX_NS ? start_ : WEIR_METER_MAX_NS; \
+		pc_->timed_runs++;                                             \
+	}                                                                      \
+	return ret_;                                                           \
+}                                                                              \
+static __always_inline int ____##name(type *ctx)
+
+#define WEIR_SKB_PROG(name, skb, off) WEIR_CTX_PROG(name, struct __sk_buff, skb, off)
+#define WEIR_SOCK_PROG(name, sk) WEIR_CTX_PROG(name, struct bpf_sock, sk, 1)
+#define WEIR_SOCK_ADDR_PROG(name, addr) WEIR_CTX_PROG(name, struct bpf_sock_addr, addr, 1)
+
 /* ---- records ------------------------------------------------------------ */
 
 /* Every helper call costs 8-25 ns where returns are mitigated, a map lookup by

@@ -330,6 +330,23 @@ static int test_map_batch(int fd, void *token, bool first, void *keys, void *val
 	return at >= m->count ? -ENOENT : 0;
 }
 
+static int test_map_drain(int fd, void *token, bool first, void *keys, void *values, uint32_t *count)
+{
+	struct fake_map *m = NULL;
+	int r = test_map_batch(fd, token, true, keys, values, count);
+	uint32_t n = *count;
+
+	(void)first; /* what was read is gone, so each time begins at the start */
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (map_of(fd, &m) < 0 || m->entries)
+		return -EINVAL;
+	m->count -= n;
+	memmove(m->keys, m->keys + n * m->key_size, m->count * m->key_size);
+	memmove(m->values, m->values + n * m->value_size, m->count * m->value_size);
+	return r;
+}
+
 /* ---- after load -------------------------------------------------------------------------- */
 
 static int test_bpf_map(struct weir_plugin *p, const char *map)
@@ -361,6 +378,13 @@ static const void *test_bpf_mmap(struct weir_plugin *p, const char *map, size_t 
 static int test_attach(struct weir_plugin *p, const char *program, bool on)
 {
 	return set_switch(p, &weir__test_of(p)->enabled, program, on);
+}
+
+/* Which interfaces is not kept: the switch is. */
+static int test_attach_at(struct weir_plugin *p, const char *program, int ifindex, uint32_t flags, bool on)
+{
+	(void)flags;
+	return ifindex > 0 ? set_switch(p, &weir__test_of(p)->enabled, program, on) : -EINVAL;
 }
 
 void weir_test_attached(struct weir_test *t, const char *program, const char *variant)
@@ -460,6 +484,8 @@ void weir__test_bpf_slots(struct weir_host *h)
 	h->map_delete = test_map_delete;
 	h->map_next = test_map_next;
 	h->map_batch = test_map_batch;
+	h->map_drain = test_map_drain;
+	h->bpf_attach_at = test_attach_at;
 	h->bpf_iter = test_iter;
 	h->cpus = test_cpus;
 	h->bpf_object = test_object;

@@ -25,7 +25,7 @@ struct all {
 	double f64;
 	uint8_t flag, e8; uint16_t e16; uint32_t e32;
 	uint64_t at;
-	unsigned char v4[4], v6[16], mac[6], hex[3];
+	unsigned char v4[4], v6[16], ip[2][16], mac[6], hex[3];
 	char comm[16];
 	uint8_t weight;
 };
@@ -46,6 +46,8 @@ static const struct weir_field all_fields[] = {
 	WEIR_FIELD(struct all, at, WEIR_TIME_NS, "", "d"),
 	WEIR_FIELD(struct all, v4, WEIR_IPV4, "", "d"),
 	WEIR_FIELD(struct all, v6, WEIR_IPV6, "", "d"),
+	{ .name = "ip4", .type = WEIR_IP, .offset = offsetof(struct all, ip[0]), .size = 16 },
+	{ .name = "ip6", .type = WEIR_IP, .offset = offsetof(struct all, ip[1]), .size = 16 },
 	WEIR_FIELD(struct all, mac, WEIR_MAC, "", "d"),
 	WEIR_FIELD(struct all, hex, WEIR_HEX, "", "d"),
 	WEIR_FIELD(struct all, comm, WEIR_CHARS, "", "d"),
@@ -74,6 +76,7 @@ static struct full record(void)
 		.r = { .len = (sizeof(struct weir_record) + sizeof(struct all) + 7) & ~7u, .time_ns = 1, .weight = 1 },
 		.p = { 255, -128, 65535, -32768, 4294967295u, -2147483647 - 1, UINT64_MAX, INT64_MIN, 0.1,
 		       1, 1, 2, 0, 1, { 192, 168, 0, 1 }, { 0x20, 1, 0xd, 0xb8, [15] = 1 },
+		       { { [10] = 0xff, 0xff, 10, 0, 0, 7 }, { 0xfe, 0x80, [15] = 9 } },
 		       { 0, 0x1b, 0x21, 0xff, 0xfe, 9 }, { 0, 0xab, 0xcd }, "bash", 77 },
 	};
 
@@ -131,7 +134,7 @@ static void test_all_types(void **state)
 	                    ",\"u64\":18446744073709551615,\"s64\":-9223372036854775808,\"f64\":0.1,\"flag\":true"
 	                    ",\"e8\":\"write\",\"e16\":2,\"e32\":\"read\",\"at\":\"20"));
 	rest = strstr(text, ",\"v4\"");
-	assert_string_equal(rest, ",\"v4\":\"192.168.0.1\",\"v6\":\"2001:db8::1\",\"mac\":\"00:1b:21:ff:fe:09\""
+	assert_string_equal(rest, ",\"v4\":\"192.168.0.1\",\"v6\":\"2001:db8::1\",\"ip4\":\"10.0.0.7\",\"ip6\":\"fe80::9\",\"mac\":\"00:1b:21:ff:fe:09\""
 	                    ",\"hex\":\"00abcd\",\"comm\":\"bash\",\"field_weight\":77}");
 	text = format(&batch, &f.r, WEIR_FORMAT_TEXT);
 	rest = strchr(text, ' ');

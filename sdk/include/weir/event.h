@@ -21,6 +21,7 @@ enum weir_field_type {
 	WEIR_IPV6,     /* 16 bytes */
 	WEIR_MAC,      /* 6 bytes */
 	WEIR_HEX,      /* bytes, printed in hex */
+	WEIR_IP,       /* 1.2: 16 bytes, network order; v4-mapped is printed as IPv4 */
 };
 
 struct weir_field {

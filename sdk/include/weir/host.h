@@ -21,6 +21,14 @@
 
 enum weir_log_level { WEIR_ERROR, WEIR_WARN, WEIR_INFO, WEIR_DEBUG };
 enum weir_fd_events { WEIR_READABLE = 1, WEIR_WRITABLE = 2 };
+enum weir_attach_flags {
+	WEIR_ATTACH_INGRESS = 0,
+	WEIR_ATTACH_EGRESS = 1,
+	WEIR_ATTACH_LAST = 2,      /* after the programs that are there (tcx), else before */
+};
+/* Priority of the filter where there is no tcx: 1 to 65535, 0 is 1. */
+#define WEIR_ATTACH_PRIORITY_SHIFT 16
+#define WEIR_ATTACH_PRIORITY(n) ((uint32_t)(n) << WEIR_ATTACH_PRIORITY_SHIFT)
 enum weir_format { WEIR_FORMAT_JSON, WEIR_FORMAT_TEXT };
 
 struct weir_timer;
@@ -146,6 +154,17 @@ struct weir_host {
 	/* --- sources. The running source is only approximate on this kernel, though
 	 * its row says exact: from its start() on, until it stops. */
 	void (*source_approx)(struct weir_plugin *p, bool approx);
+
+	/* --- 1.2. A tc program (WEIR_PROGRAM_MANUAL, SEC("tc")) at a network interface of the
+	 * host's network namespace, or no longer. flags: enum weir_attach_flags. Both are
+	 * idempotent; what is attached ends with the source, and with the interface. -ENODEV: no
+	 * such interface; -ENOSPC: 4096 of them. Under pressure the host detaches, and attaches
+	 * again, by itself. */
+	int (*bpf_attach_at)(struct weir_plugin *p, const char *program, int ifindex, uint32_t flags,
+	                     bool on);
+	/* BPF_MAP_LOOKUP_AND_DELETE_BATCH, as map_batch; only for a map that no program writes
+	 * any more: else what is added between the two is lost. Any thread. */
+	int (*map_drain)(int fd, void *token, bool first, void *keys, void *values, uint32_t *count);
 };
 
 /* ---- wrappers ------------------------------------------------------------- */

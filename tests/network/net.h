@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Network namespaces and veth pairs of a test's own, by netlink and ioctl alone.
+ *
+ * Namespaces have no names: they live as long as a descriptor or a process of the test, so that
+ * a test that crashes leaves nothing. Links carry nothing but what the test sends: no ARP or
+ * neighbour discovery (IFF_NOARP, and both ends have one MAC address, which is then what each
+ * takes the other's to be), no link-local addresses, no multicast reports. So what an interface
+ * has counted is the traffic of the test, packet by packet.
+ *
+ * Failure: a rig that cannot be built ends the program with the reason. Thread: one; a call that
+ * takes a namespace enters it and comes back.
+ */
+#ifndef WEIR_TESTS_NET_H
+#define WEIR_TESTS_NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+struct ns {
+	int fd;
+	uint32_t inode; /* as in the records' field netns */
+};
+
+struct link_counters {
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
+};
+
+/* Can this machine do it? Else a reason, for a skip. */
+const char *no_net(void);
+/* The namespace the program was started in. */
+const struct ns *ns_root(void);
+void ns_new(struct ns *ret);
+void ns_free(struct ns *ns);
+/* Returns what was entered before. NULL is the root. */
+const struct ns *ns_enter(const struct ns *ns);
+/* ns_sysctl(ns, "ipv4/tcp_syn_retries", "1"): below /proc/sys/net. */
+void ns_sysctl(const struct ns *ns, const char *name, const char *value);
+
+void link_pair(const struct ns *a, const char *name_a, const struct ns *b, const char *name_b);
+void link_delete(const struct ns *ns, const char *name);
+void link_up(const struct ns *ns, const char *name, bool up);
+void link_mtu(const struct ns *ns, const char *name, int mtu);
+/* "10.1.2.3/24" or "fd00::1/64" */
+void link_address(const struct ns *ns, const char *name, const char *address);
+/* A route to "10.1.2.0/24" by a gateway. */
+void link_route(const struct ns *ns, const char *to, const char *gateway);
+/* Segmentation of TCP and UDP, and receive merging: all on or all off. */
+void link_offload(const struct ns *ns, const char *name, bool on);
+void link_counters(const struct ns *ns, const char *name, struct link_counters *ret);
+struct link_counters link_since(const struct ns *ns, const char *name, const struct link_counters *before);
+unsigned link_index(const struct ns *ns, const char *name);
+
+/* Two namespaces and what joins them: c0 (10.77.N.1, fd77:N::1) to s0 (.2). N: 1 to 250. */
+struct net_pair {
+	struct ns client, server;
+	unsigned n;
+};
+void pair_new(struct net_pair *p, unsigned n);
+void pair_free(struct net_pair *p);
+/* The address of an end, with a port. end: 1 client, 2 server, others nobody's. */
+socklen_t pair_address(const struct net_pair *p, int family, unsigned end, uint16_t port,
+                       struct sockaddr_storage *ret);
+
+/* Print and exit(1). */
+void net_die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+#endif
