@@ -211,6 +211,10 @@ uint64_t weir__realtime_of(uint64_t mono_ns)
 			measure_distance(now);
 	}
 	distance = atomic_load_explicit(&clock_distance, memory_order_relaxed);
+	/* Before the clock's start, as in a capture from before this boot: a negative number. */
+	if ((int64_t)mono_ns < 0 && distance > 0 && mono_ns != UINT64_MAX &&
+	    mono_ns > UINT64_MAX - (uint64_t)distance)
+		return mono_ns + (uint64_t)distance;
 	if (distance >= 0)
 		return mono_ns > UINT64_MAX - (uint64_t)distance ? UINT64_MAX : mono_ns + (uint64_t)distance;
 	return mono_ns < -(uint64_t)distance ? 0 : mono_ns - -(uint64_t)distance;

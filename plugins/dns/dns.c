@@ -17,8 +17,8 @@ static const struct weir_option options[] = {
 	WEIR_OPTION_LIST(O, port_list, "ports", "53,5353,5355,137",
 		"UDP and TCP ports that carry DNS; 5353 mDNS, 5355 LLMNR, 137 NetBIOS",
 		.min = 1, .max = DNS_PORTS_MAX),
-	WEIR_OPTION_DURATION(O, timeout_ns, "timeout", "5s",
-		"A question without an answer for so long has timed out", .min = 1e8, .max = 120 * SECOND),
+	WEIR_OPTION_DURATION(O, timeout_ns, "timeout", "6s",
+		"A question without an answer for so long has timed out; libc asks again after 5 s", .min = 1e8, .max = 120 * SECOND),
 	WEIR_OPTION_UINT(O, max_pending, "max_pending", "8192",
 		"Open questions at a time; beyond it the longest open one ends as evicted",
 		.unit = "queries", .min = 64, .max = 1048576),
@@ -147,14 +147,8 @@ static void stop(struct weir_plugin *p)
 
 	if (!d->match)
 		return;
-	if (d->timer)
-		p->host->timer_stop(d->timer);
-	d->timer = NULL;
 	dns_match_flush(d->match, WEIR_DNS_OPEN);
 	dns_flush(p);
-	if (d->timer)
-		p->host->timer_stop(d->timer);
-	d->timer = NULL;
 }
 
 static int collect(struct weir_plugin *p)

@@ -60,6 +60,7 @@ struct weir_dns_transaction {
 	__u16 edns_query_size, edns_response_size;
 	__u16 edns_keepalive;          /* of the response, 100 ms */
 	__u16 edns_error;              /* extended error (RFC 8914) + 1; 0: none */
+	__u16 query_flags, response_flags; /* second word of the header, as it is */
 	__u8 outcome;                  /* enum weir_dns_outcome */
 	__u8 transport;                /* enum weir_dns_transport */
 	__u8 role;                     /* enum weir_dns_role */

@@ -83,9 +83,9 @@ void dns_owner_fill(struct dns *d, struct weir_dns_transaction *r)
 	g = owner_cgroup(d->owners, r->cgroup_id, r->pid);
 	if (!g)
 		return;
-	memcpy(r->container_id, g->container, strnlen(g->container, sizeof r->container_id));
-	memcpy(r->unit, g->unit, strnlen(g->unit, sizeof r->unit));
-	memcpy(r->pod_uid, g->pod, strnlen(g->pod, sizeof r->pod_uid));
+	memcpy(r->container_id, g->container, strlen(g->container)); /* 64: no NUL needed */
+	memcpy(r->unit, g->unit, strlen(g->unit));
+	memcpy(r->pod_uid, g->pod, strlen(g->pod));
 }
 
 void dns_community_fill(struct dns *d, struct weir_dns_transaction *r)

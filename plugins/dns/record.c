@@ -14,7 +14,7 @@
 static const struct weir_field transaction_fields[] = {
 	F(outcome, WEIR_ENUM8, "", "What became of the question; timeout: no answer in time",
 	  .names = WEIR_DNS_OUTCOME_NAMES),
-	F(name, WEIR_CHARS, "", "Name asked for, as sent, escaped as in a zone file"),
+	F(name, WEIR_CHARS, "", "Name asked for, as sent, escaped as in a zone file; in mDNS without a question that of the first answer"),
 	F(name_truncated, WEIR_BOOL, "", "The name is longer than the field"),
 	F(redacted, WEIR_BOOL, "", "Names are keyed hashes"),
 	F(type_name, WEIR_CHARS, "", "Type asked for: A, AAAA, HTTPS, ..."),
@@ -51,7 +51,7 @@ static const struct weir_field transaction_fields[] = {
 	F(id, WEIR_U16, "", "Id of the message"),
 	F(opcode, WEIR_U8, "", "0 query, 4 notify, 5 update"),
 	F(authoritative, WEIR_BOOL, "", "AA"),
-	F(truncated, WEIR_BOOL, "", "TC"),
+	NAMED("response_truncated", truncated, WEIR_BOOL, "TC of the response, or of the query without one"),
 	F(recursion_desired, WEIR_BOOL, "", "RD"),
 	F(recursion_available, WEIR_BOOL, "", "RA"),
 	F(authentic_data, WEIR_BOOL, "", "AD"),
@@ -74,6 +74,8 @@ static const struct weir_field transaction_fields[] = {
 	F(cookie, WEIR_CHARS, "", "EDNS cookie in hex"),
 	F(edns_keepalive, WEIR_U16, "100 ms", "TCP keepalive of the response"),
 	F(edns_error, WEIR_U16, "", "Extended error code (RFC 8914) plus one; 0: none"),
+	F(query_flags, WEIR_U16, "", "Flags of the query, as in its header: QR opcode AA TC RD RA Z AD CD rcode"),
+	F(response_flags, WEIR_U16, "", "Flags of the response"),
 	F(query_bytes, WEIR_U32, "bytes", "Size of the query"),
 	F(response_bytes, WEIR_U32, "bytes", "Size of the response"),
 	F(approx, WEIR_BOOL, "", "Packets were lost meanwhile: the outcome may be wrong"),
@@ -97,6 +99,11 @@ const struct weir_schema dns_schemas[WEIR_DNS_KINDS] = {
 
 /* ---- a record --------------------------------------------------------------------- */
 
+static void put_text(char *to, size_t size, const char *s)
+{
+	memcpy(to, s, strnlen(s, size - 1));
+}
+
 static void fill_query(struct weir_dns_transaction *r, const struct dns_query *q, struct dns *d)
 {
 	struct dns_text t;
@@ -118,6 +125,7 @@ static void fill_query(struct weir_dns_transaction *r, const struct dns_query *q
 	r->questions = q->count[DNS_QUESTION];
 	r->redacted = d->redact != DNS_REDACT_OFF;
 	if (!q->none) {
+		r->query_flags = q->flags;
 		r->query_ns = q->seen.time_ns;
 		r->query_bytes = q->bytes;
 	}
@@ -125,7 +133,7 @@ static void fill_query(struct weir_dns_transaction *r, const struct dns_query *q
 		return;
 	r->type = q->type;
 	r->class_ = q->class_;
-	strncpy(r->type_name, dns_type_name(q->type, buf), sizeof r->type_name);
+	put_text(r->type_name, sizeof r->type_name, dns_type_name(q->type, buf));
 	dns_text_init(&t, r->name, sizeof r->name);
 	dns_redacted(&t, &q->name, d);
 	r->name_truncated = t.cut;
@@ -191,6 +199,22 @@ static void fill_edns(struct weir_dns_transaction *r, const struct dns_edns *e, 
 	r->edns_error = e->has_error ? (uint16_t)(e->error + 1) : 0;
 }
 
+/* An mDNS response has no question; it is about the name of its first answer. */
+static void name_of_first(struct weir_dns_transaction *r, const struct dns_msg *m, struct dns *d)
+{
+	struct dns_name name;
+	struct dns_walk w;
+	struct dns_text t;
+	struct dns_rr rr;
+
+	dns_walk_start(m, &w);
+	if (dns_walk_next(m, &w, &rr) || rr.section != DNS_ANSWER || dns_name_at(m, rr.name_off, &name, NULL))
+		return;
+	dns_text_init(&t, r->name, sizeof r->name);
+	dns_redacted(&t, &name, d);
+	r->name_truncated = t.cut;
+}
+
 /* Each answer goes in whole, or is one of "more"; but of the first what there is room for. */
 static void fill_answers(struct weir_dns_transaction *r, const struct dns_msg *m, struct dns *d)
 {
@@ -242,8 +266,9 @@ static void fill_response(struct weir_dns_transaction *r, const struct dns_seen 
 
 	r->response_ns = s->time_ns;
 	r->response_bytes = m->len;
+	r->response_flags = m->flags;
 	r->rcode = m->rcode;
-	strncpy(r->rcode_name, dns_rcode_name(m->rcode, buf), sizeof r->rcode_name);
+	put_text(r->rcode_name, sizeof r->rcode_name, dns_rcode_name(m->rcode, buf));
 	r->opcode = DNS_OPCODE(m->flags);
 	r->questions = m->count[DNS_QUESTION];
 	r->answer_count = m->count[DNS_ANSWER];
@@ -251,6 +276,8 @@ static void fill_response(struct weir_dns_transaction *r, const struct dns_seen 
 	r->additional_count = m->count[DNS_ADDITIONAL];
 	r->malformed |= m->error == DNS_BAD_RECORD || m->error == DNS_BAD_COUNT;
 	fill_answers(r, m, d);
+	if (r->outcome == WEIR_DNS_MULTICAST && !m->count[DNS_QUESTION])
+		name_of_first(r, m, d);
 }
 
 /* ---- what is counted ---------------------------------------------------------------- */
@@ -334,10 +361,7 @@ static struct dns_queued *enqueue(struct weir_plugin *p)
 
 static void on_timer(struct weir_plugin *p, void *arg)
 {
-	struct dns *d = arg;
-
-	p->host->timer_stop(d->timer);
-	d->timer = NULL;
+	(void)arg;
 	dns_flush(p);
 }
 
@@ -376,7 +400,7 @@ void dns_finish(void *plugin, enum weir_dns_outcome outcome, const struct dns_qu
 		r->latency_ns = (int64_t)r->latency_ns < 0 ? 0 : r->latency_ns;
 		r->wait_ns = (int64_t)r->wait_ns < 0 ? 0 : r->wait_ns;
 	}
-	strncpy(r->source_name, d->source ? d->source : "", sizeof r->source_name - 1);
+	put_text(r->source_name, sizeof r->source_name, d->source ? d->source : "");
 	dns_owner_fill(d, r);
 	dns_community_fill(d, r);
 	e->time_ns = r->query_ns ? r->query_ns : r->response_ns;
@@ -390,6 +414,9 @@ void dns_flush(struct weir_plugin *p)
 {
 	struct dns *d = weir_state(p);
 
+	if (d->timer)
+		p->host->timer_stop(d->timer);
+	d->timer = NULL;
 	for (uint32_t i = 0; i < d->queue_len; i++)
 		p->host->emit(p, WEIR_DNS_TRANSACTION, &d->queue[i].r, sizeof d->queue[i].r,
 		              d->queue[i].time_ns, d->queue[i].weight);
