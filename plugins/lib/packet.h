@@ -23,14 +23,14 @@
 /* Link types, as numbered by libpcap (LINKTYPE_*). */
 enum pkt_link {
 	PKT_LINK_NULL = 0, PKT_LINK_ETHERNET = 1, PKT_LINK_RAW = 101, PKT_LINK_RAW_OLD = 12,
-	PKT_LINK_LINUX_SLL = 113, PKT_LINK_IPV4 = 228, PKT_LINK_IPV6 = 229, PKT_LINK_SLL2 = 276,
+	PKT_LINK_LOOP = 108, PKT_LINK_LINUX_SLL = 113, PKT_LINK_IPV4 = 228, PKT_LINK_IPV6 = 229, PKT_LINK_SLL2 = 276,
 };
 
 enum pkt_error {
 	PKT_OK,
 	PKT_NOT_IP,       /* ARP, LLDP, ...: no flow, no error */
 	PKT_TRUNCATED,    /* a header goes beyond caplen: what came before it holds */
-	PKT_MALFORMED,    /* lengths that contradict each other */
+	PKT_MALFORMED,    /* lengths that contradict each other, or the packet: likewise */
 	PKT_TOO_DEEP,     /* more headers or layers than the bounds */
 	PKT_ERRORS,
 };
@@ -43,13 +43,19 @@ struct pkt_layer {
 	uint8_t proto;                  /* of the transport, after extension headers */
 	uint8_t tos, ttl;
 	uint32_t label;                 /* IPv6 flow label */
-	uint32_t l3_len;                /* from the IP header on, as the header says (no padding) */
+	/* From the IP header on, as the header says, so without padding. It is the rest of `len`
+	 * where the header has 0 (segmentation offload, jumbograms over 64 KiB). A header that says
+	 * more than came over the wire is believed here and makes the result PKT_MALFORMED, except
+	 * inside a first fragment and a mirrored packet that was cut (ERSPAN), where that is right. */
+	uint32_t l3_len;
 	uint32_t l3_off;                /* where in the data the IP header starts */
 	uint16_t header_len;            /* IP with options and extension headers */
 	uint16_t transport_len;         /* TCP with options, UDP 8, ...; 0: not seen */
-	uint32_t payload_off, payload_len; /* of the transport; payload_len as the headers say */
+	/* Of the transport, or of IP where no header of it is known (OSPF, a later fragment); 0 where
+	 * that header was cut. As the headers say: less of it, or nothing, may be captured. */
+	uint32_t payload_off, payload_len;
 	uint8_t tcp_flags;              /* 0 if not TCP */
-	bool has_ports;                 /* transport header seen, or remembered by fragment */
+	bool has_ports;                 /* TCP, UDP, SCTP ports or ICMP type seen, or remembered by fragment */
 	bool fragment, first_fragment, last_fragment;
 	uint32_t frag_id, frag_off;     /* bytes */
 	uint32_t tcp_seq, tcp_ack;
@@ -100,6 +106,12 @@ void pkt_key_host(const struct pkt_layer *l, bool local_is_src, uint64_t netns,
 /* One packet as a delta (zeroed, then filled in): counts of 1, flags, tos, ttl, ICMP. */
 void pkt_delta(const struct pkt_layer *l, unsigned direction, uint64_t now_ns, uint32_t ifindex,
                struct weir_flow_delta *ret);
+
+/* The packet was many before offload joined them, each with gso_size bytes of payload: how many.
+ * 1 if gso_size is 0 or the innermost layer has no payload. Adds what the others had of headers to
+ * the bytes of *d, made of layer[n] by pkt_delta(). */
+uint32_t pkt_segments(const struct pkt *p, unsigned n, unsigned direction, uint16_t gso_size,
+                      struct weir_flow_delta *d);
 
 /* ICMP: the smaller type of the pair, or WEIR_FLOW_ICMP_ONE_WAY + type. v6: ICMPv6. */
 uint16_t pkt_icmp_port(uint8_t type, bool v6);
