@@ -259,9 +259,22 @@ static int apply(struct flow_table *t, const struct flow_update *u)
 		t->stats.created++;
 	}
 	flow_merge(t, r, u);
-	if (r->start_due)
-		flow_emit(t, r, WEIR_FLOW_START, WEIR_END_NONE); /* refused: at the next look */
+	if (r->start_due && flow_emit(t, r, WEIR_FLOW_START, WEIR_END_NONE) < 0)
+		t->starts_due = true;
 	return 0;
+}
+
+/* Starts that were refused; rare enough for a walk. */
+static bool late_starts(struct flow_table *t)
+{
+	for (uint32_t id = 1; t->starts_due && id <= t->rows.made; id++) {
+		struct flow_row *r = flow_row(t, id);
+
+		if (r->alive && r->start_due && flow_emit(t, r, WEIR_FLOW_START, WEIR_END_NONE) < 0)
+			return false;
+	}
+	t->starts_due = false;
+	return true;
 }
 
 static void fetch_ahead(const struct flow_table *t, const struct flow_queue *q)
@@ -283,16 +296,18 @@ static bool drain(struct flow_table *t, uint64_t until)
 		struct flow_queue *q = &t->queues[t->turn & (t->o.shards - 1)];
 
 		while (q->head != q->tail) {
+			if (!late_starts(t))
+				return false;
 			fetch_ahead(t, q);
 			if (apply(t, &q->items[q->head & (t->o.queue - 1)]) < 0)
 				return false;
 			q->head++;
 			t->stats.queued--;
 			if (++steps % CHECK == 0 && clock_ns() >= until)
-				return !t->stats.queued;
+				return !t->stats.queued && late_starts(t);
 		}
 	}
-	return true;
+	return late_starts(t);
 }
 
 /* ---- flows whose time has come -------------------------------------------------------------------- */
@@ -321,9 +336,7 @@ static int look(struct flow_table *t, uint32_t id)
 	}
 	since = (uint16_t)(tick - r->record_tick);
 	more = r->delta_packets[0] | r->delta_packets[1];
-	if (r->start_due)
-		rc = flow_emit(t, r, WEIR_FLOW_START, WEIR_END_NONE);
-	else if (since >= interval && more)
+	if (since >= interval && more)
 		rc = flow_emit(t, r, WEIR_FLOW_UPDATE, WEIR_END_ACTIVE);
 	else if (since >= interval) /* due as soon as there is something to say */
 		r->record_tick = (uint16_t)(tick - interval);

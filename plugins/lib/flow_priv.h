@@ -148,7 +148,7 @@ struct flow_table {
 
 	uint32_t wheel[FLOW_WHEEL];
 	uint64_t wheel_tick, tick_ns, horizon_ns; /* all up to wheel_tick has been looked at */
-	bool wheel_started;
+	bool wheel_started, starts_due;           /* a record of a start was refused */
 	uint32_t flush_at;
 
 	struct flow_intern owners, places;
