@@ -120,13 +120,13 @@ static __always_inline int net_host(struct __sk_buff *skb, u32 dir)
 }
 
 SEC("cgroup_skb/egress")
-int WEIR_SKB_PROG(net_egress, 1)
+int WEIR_SKB_PROG(net_egress, skb, 1)
 {
 	return net_host(skb, 0);
 }
 
 SEC("cgroup_skb/ingress")
-int WEIR_SKB_PROG(net_ingress, 1)
+int WEIR_SKB_PROG(net_ingress, skb, 1)
 {
 	return net_host(skb, 1);
 }
