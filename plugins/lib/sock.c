@@ -219,6 +219,8 @@ void sock_owned(struct sock_table *t, struct sock_entry *e, uint32_t pid, const 
 	e->pid = pid;
 	e->flags &= (uint8_t)~SOCK_OWNER_WEAK;
 	memcpy(e->comm, comm, sizeof e->comm);
+	if (!e->cookie) /* it is given with the next reading */
+		e->given_ns = 0;
 	if (e->flags & (SOCK_LISTENING | SOCK_QUIET) || !e->cookie || !t->sink.owner)
 		return;
 	set_owner(e, &d);
