@@ -355,12 +355,8 @@ static enum dns_error questions(struct dns_msg *m)
 	return DNS_OK;
 }
 
-enum dns_error dns_parse(const void *data, uint32_t have, uint32_t len, struct dns_msg *m)
+enum dns_error dns_parse_head(const void *data, uint32_t have, uint32_t len, struct dns_msg *m)
 {
-	struct dns_walk w;
-	struct dns_rr rr;
-	enum dns_error e;
-
 	/* Not the name: 256 bytes for every packet. */
 	memset(m, 0, offsetof(struct dns_msg, qname));
 	m->qname.len = 0;
@@ -376,21 +372,32 @@ enum dns_error dns_parse(const void *data, uint32_t have, uint32_t len, struct d
 	for (unsigned i = 0; i < 4; i++)
 		m->count[i] = get16(m->data + 4 + 2 * i);
 	m->rcode = m->flags & 15;
-	e = questions(m);
-	if (!e) {
-		dns_walk_start(m, &w);
-		while (!(e = dns_walk_next(m, &w, &rr))) {
-			if (rr.type == DNS_OPT && rr.section == DNS_ADDITIONAL)
-				edns(m, &rr, &m->edns);
-			if (rr.cut) {
-				e = DNS_CUT;
-				break;
-			}
+	return m->error = questions(m);
+}
+
+enum dns_error dns_parse_records(struct dns_msg *m)
+{
+	struct dns_walk w;
+	struct dns_rr rr;
+	enum dns_error e;
+
+	if (m->error)
+		return m->error;
+	dns_walk_start(m, &w);
+	while (!(e = dns_walk_next(m, &w, &rr))) {
+		if (rr.type == DNS_OPT && rr.section == DNS_ADDITIONAL)
+			edns(m, &rr, &m->edns);
+		if (rr.cut) {
+			e = DNS_CUT;
+			break;
 		}
-		if (e == DNS_END)
-			e = DNS_OK;
 	}
 	if (m->edns.present)
 		m->rcode |= (uint16_t)(m->edns.rcode_high << 4);
-	return m->error = e;
+	return m->error = e == DNS_END ? DNS_OK : e;
+}
+
+enum dns_error dns_parse(const void *data, uint32_t have, uint32_t len, struct dns_msg *m)
+{
+	return dns_parse_head(data, have, len, m) ? m->error : dns_parse_records(m);
 }

@@ -113,8 +113,12 @@ struct dns_walk {
 	unsigned section;
 };
 
-/* Header, first question, EDNS; looks at every record. Returns m->error. Beyond
- * DNS_LAST_USABLE only what the header says is valid, with DNS_SHORT nothing. */
+/* Header and questions. Returns m->error. Beyond DNS_LAST_USABLE only what the header says is
+ * valid, with DNS_SHORT nothing. */
+enum dns_error dns_parse_head(const void *data, uint32_t have, uint32_t len, struct dns_msg *ret);
+/* Then the records: EDNS, and whether all can be read. Returns m->error. */
+enum dns_error dns_parse_records(struct dns_msg *m);
+/* Both. */
 enum dns_error dns_parse(const void *data, uint32_t have, uint32_t len, struct dns_msg *ret);
 /* Could these bytes be a DNS message at all? Cheap: header only. */
 bool dns_plausible(const void *data, uint32_t have, uint32_t len);

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Records: from a question and its response to the struct that outputs see, the fields' names
+ * and meanings, and the queue in which records wait until they may be emitted.
+ */
+#include "dns.h"
+
+#include <string.h>
+
+#define F(m, t, u, d, ...) WEIR_FIELD(struct weir_dns_transaction, m, t, u, d, __VA_ARGS__)
+#define NAMED(n, m, t, d) { .name = n, .type = t, .unit = "", .doc = d,                    \
+	.offset = offsetof(struct weir_dns_transaction, m),                                \
+	.size = sizeof(((struct weir_dns_transaction *)0)->m) }
+static const struct weir_field transaction_fields[] = {
+	F(outcome, WEIR_ENUM8, "", "What became of the question; timeout: no answer in time",
+	  .names = WEIR_DNS_OUTCOME_NAMES),
+	F(name, WEIR_CHARS, "", "Name asked for, as sent, escaped as in a zone file"),
+	F(name_truncated, WEIR_BOOL, "", "The name is longer than the field"),
+	F(redacted, WEIR_BOOL, "", "Names are keyed hashes"),
+	F(type_name, WEIR_CHARS, "", "Type asked for: A, AAAA, HTTPS, ..."),
+	F(type, WEIR_U16, "", "Its number"),
+	NAMED("class", class_, WEIR_U16, "Class asked for; 1 IN"),
+	F(rcode_name, WEIR_CHARS, "", "Result: NOERROR, NXDOMAIN, SERVFAIL, ...; empty without a response"),
+	F(rcode, WEIR_U16, "", "Its number, with the bits of EDNS"),
+	F(query_ns, WEIR_TIME_NS, "", "When the question was sent, the last time if it was repeated"),
+	F(response_ns, WEIR_TIME_NS, "", "When the response came"),
+	F(latency_ns, WEIR_U64, "ns", "From the newest query to its response; 0 unless answered"),
+	F(wait_ns, WEIR_U64, "ns", "From the first query to the response, over retries and a switch to TCP"),
+	F(retries, WEIR_U16, "queries", "How often the question was repeated"),
+	F(transport, WEIR_ENUM8, "", "Carried by", .names = WEIR_DNS_TRANSPORT_NAMES),
+	F(tcp_retry, WEIR_BOOL, "", "Asked over TCP because the response over UDP was truncated"),
+	F(client_address, WEIR_IP, "", "Who asked"),
+	F(client_port, WEIR_U16, "", "Its port"),
+	F(server_address, WEIR_IP, "", "Who was asked: destination of the query"),
+	F(server_port, WEIR_U16, "", "Its port"),
+	F(loopback, WEIR_BOOL, "", "Between sockets of this host; a resolver there asks on by itself"),
+	F(role, WEIR_ENUM8, "", "Whose socket was watched: the client's, the server's, or packets on their way",
+	  .names = WEIR_DNS_ROLE_NAMES),
+	F(pid, WEIR_U32, "", "Process that owns that socket; 0: unknown"),
+	F(uid, WEIR_U32, "", "Its user, if the process is known"),
+	F(comm, WEIR_CHARS, "", "Its name"),
+	F(executable, WEIR_CHARS, "", "Its program"),
+	F(cgroup_id, WEIR_U64, "", "Its cgroup (v2)"),
+	F(container_id, WEIR_CHARS, "", "Container, from the cgroup"),
+	F(unit, WEIR_CHARS, "", "systemd unit, from the cgroup"),
+	F(pod_uid, WEIR_CHARS, "", "Kubernetes pod, from the cgroup"),
+	F(netns_cookie, WEIR_U64, "", "Network namespace; 0: unknown"),
+	F(socket_cookie, WEIR_U64, "", "Socket; 0: unknown"),
+	F(interface_index, WEIR_U32, "", "Interface; 0: unknown"),
+	F(community_id, WEIR_CHARS, "", "Community ID v1 of the carrying flow"),
+	F(id, WEIR_U16, "", "Id of the message"),
+	F(opcode, WEIR_U8, "", "0 query, 4 notify, 5 update"),
+	F(authoritative, WEIR_BOOL, "", "AA"),
+	F(truncated, WEIR_BOOL, "", "TC"),
+	F(recursion_desired, WEIR_BOOL, "", "RD"),
+	F(recursion_available, WEIR_BOOL, "", "RA"),
+	F(authentic_data, WEIR_BOOL, "", "AD"),
+	F(checking_disabled, WEIR_BOOL, "", "CD"),
+	F(zero, WEIR_BOOL, "", "The reserved bit Z"),
+	F(questions, WEIR_U16, "", "Questions, as the header says"),
+	F(answer_count, WEIR_U16, "", "Answers, as the header says"),
+	F(authority_count, WEIR_U16, "", "Records of the authority section, as the header says"),
+	F(additional_count, WEIR_U16, "", "Additional records, as the header says"),
+	F(answers, WEIR_CHARS, "", "Answers: \"name ttl TYPE data\", separated by \"; \""),
+	F(answers_more, WEIR_U16, "", "Answers that there was no room for"),
+	F(ttl_min, WEIR_U32, "s", "Smallest TTL of the answers"),
+	F(malformed, WEIR_BOOL, "", "A message could be read in part only"),
+	F(edns, WEIR_U8, "", "EDNS: 1 in the query, 2 in the response, 3 in both"),
+	F(edns_version, WEIR_U8, "", "Its version"),
+	F(dnssec_ok, WEIR_BOOL, "", "DO of the query"),
+	F(edns_query_size, WEIR_U16, "bytes", "Largest UDP message that the client takes"),
+	F(edns_response_size, WEIR_U16, "bytes", "Largest UDP message that the server takes"),
+	F(client_subnet, WEIR_CHARS, "", "EDNS client subnet: address/source/scope"),
+	F(cookie, WEIR_CHARS, "", "EDNS cookie in hex"),
+	F(edns_keepalive, WEIR_U16, "100 ms", "TCP keepalive of the response"),
+	F(edns_error, WEIR_U16, "", "Extended error code (RFC 8914) plus one; 0: none"),
+	F(query_bytes, WEIR_U32, "bytes", "Size of the query"),
+	F(response_bytes, WEIR_U32, "bytes", "Size of the response"),
+	F(approx, WEIR_BOOL, "", "Packets were lost meanwhile: the outcome may be wrong"),
+	F(source_name, WEIR_CHARS, "", "Source that saw it"),
+};
+
+static const struct weir_field packet_fields[] = {
+	WEIR_FIELD(struct weir_dns_packet, len, WEIR_U32, "bytes", "Payload of the packet"),
+	WEIR_FIELD(struct weir_dns_packet, copied, WEIR_U32, "bytes", "Payload that was copied"),
+};
+
+const struct weir_schema dns_schemas[WEIR_DNS_KINDS] = {
+	[WEIR_DNS_TRANSACTION] = { .name = "dns", .topic = "dns", .version = 1,
+		.size = sizeof(struct weir_dns_transaction), .priority = 1,
+		.fields = WEIR_TABLE(transaction_fields), .doc = "A question and what became of it" },
+	[WEIR_DNS_PACKET] = { .name = "dns_packet", .topic = "dns", .version = 1,
+		.size = sizeof(struct weir_dns_packet), .priority = 1,
+		.fields = WEIR_TABLE(packet_fields),
+		.doc = "A packet on its way to the plugin, taken up into a transaction" },
+};
+
+/* ---- a record --------------------------------------------------------------------- */
+
+static void fill_query(struct weir_dns_transaction *r, const struct dns_query *q, struct dns *d)
+{
+	struct dns_text t;
+	char buf[16];
+
+	memcpy(r->client_address, q->seen.src, 16);
+	memcpy(r->server_address, q->seen.dst, 16);
+	r->client_port = q->seen.sport;
+	r->server_port = q->seen.dport;
+	r->transport = q->seen.transport;
+	r->role = q->seen.role;
+	r->loopback = q->seen.loopback;
+	r->netns_cookie = q->seen.netns;
+	r->id = q->id;
+	r->opcode = DNS_OPCODE(q->flags);
+	r->retries = q->retries;
+	r->tcp_retry = q->tcp_retry;
+	r->approx = q->approx;
+	r->questions = q->count[DNS_QUESTION];
+	r->redacted = d->redact != DNS_REDACT_OFF;
+	if (!q->none) {
+		r->query_ns = q->seen.time_ns;
+		r->query_bytes = q->bytes;
+	}
+	if (!q->count[DNS_QUESTION])
+		return;
+	r->type = q->type;
+	r->class_ = q->class_;
+	strncpy(r->type_name, dns_type_name(q->type, buf), sizeof r->type_name);
+	dns_text_init(&t, r->name, sizeof r->name);
+	dns_redacted(&t, &q->name, d);
+	r->name_truncated = t.cut;
+}
+
+static void fill_owner(struct weir_dns_transaction *r, const struct dns_seen *s)
+{
+	r->socket_cookie = s->cookie;
+	r->cgroup_id = s->cgroup;
+	r->interface_index = s->ifindex;
+	if (!s->owned)
+		return;
+	r->pid = s->pid;
+	r->uid = s->uid;
+	memcpy(r->comm, s->comm, sizeof r->comm);
+}
+
+static void fill_flags(struct weir_dns_transaction *r, unsigned flags)
+{
+	r->authoritative = !!(flags & DNS_AA);
+	r->truncated = !!(flags & DNS_TC);
+	r->recursion_desired = !!(flags & DNS_RD);
+	r->recursion_available = !!(flags & DNS_RA);
+	r->authentic_data = !!(flags & DNS_AD);
+	r->checking_disabled = !!(flags & DNS_CD);
+	r->zero = !!(flags & DNS_Z);
+}
+
+static void fill_edns(struct weir_dns_transaction *r, const struct dns_edns *e, bool query)
+{
+	struct dns_text t;
+
+	if (!e->present)
+		return;
+	r->edns |= query ? WEIR_DNS_EDNS_QUERY : WEIR_DNS_EDNS_RESPONSE;
+	r->edns_version = e->version;
+	r->malformed |= e->bad;
+	*(query ? &r->edns_query_size : &r->edns_response_size) = e->size;
+	if (query)
+		r->dnssec_ok = e->dnssec_ok;
+	if (e->subnet_family) {
+		dns_text_init(&t, r->client_subnet, sizeof r->client_subnet);
+		if (e->subnet_family == 1) {
+			uint8_t mapped[16] = { [10] = 0xff, [11] = 0xff };
+
+			memcpy(mapped + 12, e->subnet, 4);
+			dns_text_address(&t, mapped);
+		} else {
+			dns_text_ipv6(&t, e->subnet);
+		}
+		dns_text_char(&t, '/');
+		dns_text_number(&t, e->subnet_source);
+		dns_text_char(&t, '/');
+		dns_text_number(&t, e->subnet_scope);
+	}
+	if (e->cookie_len) {
+		dns_text_init(&t, r->cookie, sizeof r->cookie);
+		dns_text_hex(&t, e->cookie, e->cookie_len);
+	}
+	if (query)
+		return;
+	r->edns_keepalive = e->has_timeout ? e->keepalive : 0;
+	r->edns_error = e->has_error ? (uint16_t)(e->error + 1) : 0;
+}
+
+/* Each answer goes in whole, or is one of "more"; but of the first what there is room for. */
+static void fill_answers(struct weir_dns_transaction *r, const struct dns_msg *m, struct dns *d)
+{
+	struct dns_name name;
+	struct dns_walk w;
+	struct dns_text t;
+	struct dns_rr rr;
+	bool any = false;
+	char buf[16];
+
+	dns_text_init(&t, r->answers, sizeof r->answers);
+	dns_walk_start(m, &w);
+	while (dns_walk_next(m, &w, &rr) == DNS_OK && rr.section == DNS_ANSWER) {
+		struct dns_text before = t;
+
+		r->ttl_min = any && r->ttl_min < rr.ttl ? r->ttl_min : rr.ttl;
+		any = true;
+		if (r->answers_more || dns_name_at(m, rr.name_off, &name, NULL)) {
+			r->answers_more += r->answers_more < UINT16_MAX;
+			continue;
+		}
+		if (t.len)
+			dns_text_string(&t, "; ");
+		dns_redacted(&t, &name, d);
+		dns_text_char(&t, ' ');
+		dns_text_number(&t, rr.ttl);
+		dns_text_char(&t, ' ');
+		dns_text_string(&t, dns_type_name(rr.type, buf));
+		/* Text of any kind may say the name that is redacted: only addresses stay. */
+		if (d->redact == DNS_REDACT_OFF || rr.type == DNS_A || rr.type == DNS_AAAA ||
+		    rr.type == DNS_CNAME) {
+			dns_text_char(&t, ' ');
+			dns_text_data(&t, m, &rr, dns_redacted, d);
+		}
+		if (!t.cut)
+			continue;
+		r->answers_more++;
+		if (before.len) {
+			t = before;
+			memset(r->answers + t.len, 0, sizeof r->answers - t.len);
+		}
+	}
+}
+
+static void fill_response(struct weir_dns_transaction *r, const struct dns_seen *s,
+                          const struct dns_msg *m, struct dns *d)
+{
+	char buf[16];
+
+	r->response_ns = s->time_ns;
+	r->response_bytes = m->len;
+	r->rcode = m->rcode;
+	strncpy(r->rcode_name, dns_rcode_name(m->rcode, buf), sizeof r->rcode_name);
+	r->opcode = DNS_OPCODE(m->flags);
+	r->questions = m->count[DNS_QUESTION];
+	r->answer_count = m->count[DNS_ANSWER];
+	r->authority_count = m->count[DNS_AUTHORITY];
+	r->additional_count = m->count[DNS_ADDITIONAL];
+	r->malformed |= m->error == DNS_BAD_RECORD || m->error == DNS_BAD_COUNT;
+	fill_answers(r, m, d);
+}
+
+/* ---- what is counted ---------------------------------------------------------------- */
+
+static bool failed(const struct weir_dns_transaction *r)
+{
+	return r->outcome == WEIR_DNS_TIMEOUT || r->outcome == WEIR_DNS_EVICTED ||
+	       (r->outcome == WEIR_DNS_ANSWERED && r->rcode);
+}
+
+static void remember(struct dns *d, const struct weir_dns_transaction *r)
+{
+	struct dns_recent *n;
+
+	if (!failed(r) && r->latency_ns < d->slow_ns)
+		return;
+	n = &d->recent[d->recent_count++ % DNS_RECENT];
+	*n = (struct dns_recent){ .time_ns = r->query_ns, .latency_ns = r->latency_ns,
+		.seq = d->recent_count, .pid = r->pid, .type = r->type, .rcode = r->rcode,
+		.retries = r->retries, .outcome = r->outcome, .transport = r->transport };
+	memcpy(n->server, r->server_address, 16);
+	memcpy(n->comm, r->comm, sizeof n->comm);
+	memcpy(n->name, r->name, sizeof n->name - 1);
+}
+
+static void hitter(struct dns_top *top, const void *key, size_t len, const struct weir_dns_transaction *r,
+                   uint32_t weight)
+{
+	struct dns_top_entry *e = dns_top_add(top, key, len, weight);
+
+	e->failed += failed(r) ? weight : 0;
+	if (r->outcome != WEIR_DNS_ANSWERED)
+		return;
+	e->answered += weight;
+	e->latency_ns += r->latency_ns * weight;
+}
+
+static void account(struct dns *d, const struct weir_dns_transaction *r, uint32_t weight)
+{
+	struct dns_server_key server = { .port = r->server_port };
+	struct dns_process_key process = { .pid = r->pid };
+	unsigned t = r->transport;
+
+	d->counts.outcomes[t][r->outcome]++;
+	d->counts.approx += r->approx;
+	if (r->outcome == WEIR_DNS_ANSWERED) {
+		d->counts.latency[t][dns_bucket(r->latency_ns)]++;
+		d->counts.latency_ns[t] += r->latency_ns;
+	}
+	if (r->outcome > WEIR_DNS_TIMEOUT && r->outcome != WEIR_DNS_EVICTED)
+		return; /* no question, or none that had its time */
+	remember(d, r);
+	hitter(d->top_names, r->name, strnlen(r->name, sizeof r->name), r, weight);
+	memcpy(server.address, r->server_address, 16);
+	hitter(d->top_servers, &server, sizeof server, r, weight);
+	if (!r->pid)
+		return;
+	memcpy(process.comm, r->comm, sizeof process.comm);
+	hitter(d->top_processes, &process, sizeof process, r, weight);
+}
+
+/* ---- the queue ---------------------------------------------------------------------- */
+
+static struct dns_queued *enqueue(struct weir_plugin *p)
+{
+	struct dns *d = weir_state(p);
+
+	if (d->queue_len == d->queue_cap) {
+		uint32_t cap = d->queue_cap ? d->queue_cap * 2 : 64;
+		struct dns_queued *q = NULL;
+
+		if (cap <= DNS_QUEUE_MAX)
+			q = p->host->realloc(p, d->queue, cap * sizeof *q);
+		if (!q)
+			return NULL;
+		d->queue = q;
+		d->queue_cap = cap;
+	}
+	return &d->queue[d->queue_len++];
+}
+
+static void on_timer(struct weir_plugin *p, void *arg)
+{
+	struct dns *d = arg;
+
+	p->host->timer_stop(d->timer);
+	d->timer = NULL;
+	dns_flush(p);
+}
+
+void dns_finish(void *plugin, enum weir_dns_outcome outcome, const struct dns_query *q,
+                const struct dns_seen *seen, const struct dns_msg *response)
+{
+	struct weir_plugin *p = plugin;
+	struct dns *d = weir_state(p);
+	struct dns_queued *e = enqueue(p);
+	struct weir_dns_transaction *r;
+
+	if (!e) { /* no memory, or more in one drain than the bound: gone, and said so */
+		d->counts.queue_full++;
+		p->host->count(p, WEIR_DNS_TRANSACTION, WEIR_RECORD_FILTERED, 1);
+		return;
+	}
+	r = &e->r;
+	memset(r, 0, sizeof *r);
+	r->outcome = (uint8_t)outcome;
+	fill_query(r, q, d);
+	fill_owner(r, q->seen.owned || !seen ? &q->seen : seen);
+	fill_edns(r, &q->edns, true);
+	fill_flags(r, response ? response->flags : q->flags);
+	if (response) {
+		fill_response(r, seen, response, d);
+		fill_edns(r, &response->edns, false);
+	} else {
+		r->answer_count = q->count[DNS_ANSWER];
+		r->authority_count = q->count[DNS_AUTHORITY];
+		r->additional_count = q->count[DNS_ADDITIONAL];
+	}
+	if (outcome == WEIR_DNS_ANSWERED) {
+		r->latency_ns = seen->time_ns - q->seen.time_ns;
+		r->wait_ns = seen->time_ns - q->wait_from_ns;
+		/* Clocks of two CPUs may differ by a little: never a negative time. */
+		r->latency_ns = (int64_t)r->latency_ns < 0 ? 0 : r->latency_ns;
+		r->wait_ns = (int64_t)r->wait_ns < 0 ? 0 : r->wait_ns;
+	}
+	strncpy(r->source_name, d->source ? d->source : "", sizeof r->source_name - 1);
+	dns_owner_fill(d, r);
+	dns_community_fill(d, r);
+	e->time_ns = r->query_ns ? r->query_ns : r->response_ns;
+	e->weight = q->seen.weight ? q->seen.weight : 1;
+	account(d, r, e->weight);
+	if (!d->timer)
+		d->timer = p->host->timer_start(p, 1000000, 0, on_timer, d);
+}
+
+void dns_flush(struct weir_plugin *p)
+{
+	struct dns *d = weir_state(p);
+
+	for (uint32_t i = 0; i < d->queue_len; i++)
+		p->host->emit(p, WEIR_DNS_TRANSACTION, &d->queue[i].r, sizeof d->queue[i].r,
+		              d->queue[i].time_ns, d->queue[i].weight);
+	d->queue_len = 0;
+}
