@@ -46,6 +46,16 @@ static const struct {
 	  "Keys: q quit, s sort, r reverse, p pause, up and down select, Enter all about a\n"
 	  "plugin, h help, + and - longer and shorter interval. Where there is no terminal it is\n"
 	  "as with --once; with --json each frame is an object on a line, until --count." },
+	{ "flows", BIT(SOCKET) | BIT(JSON) | BIT(COUNT) | BIT(INTERVAL) | BIT(ONCE) | BIT(SORT) | BIT(BY),
+	  "--by flow (default), process, peer or port. --sort: rate, bytes, packets, start, rtt or\n"
+	  "retransmits; otherwise bytes, flows or packets. Words narrow it: process=nginx\n"
+	  "peer=10.0.0.0/8 port=443 transport=tcp limit=50. Keys: q quit, s sort, Enter the next\n"
+	  "table, p pause, h help, + and - interval. Where there is no terminal it is as with\n"
+	  "--once; with --json each frame is a list on a line, until --count." },
+	{ "dns", BIT(SOCKET) | BIT(JSON) | BIT(COUNT) | BIT(INTERVAL) | BIT(ONCE) | BIT(SORT) | BIT(BY),
+	  "--by query (default), name, server or process. --sort: latency, time or failures;\n"
+	  "otherwise queries, failures, timeouts or latency. Words narrow it: process=curl\n"
+	  "name=example.org limit=50. Keys and frames as weir flows." },
 	{ "plugins", BIT(CONFIG) | BIT(JSON),
 	  "Reads the plugin files; needs no running daemon. The configuration file is only\n"
 	  "asked for plugin_dirs." },

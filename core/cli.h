@@ -17,6 +17,8 @@
 	X(check,   "",                        "Say what this machine can do for each plugin") \
 	X(status,  "",                        "Show the running daemon: states, rates, the ledger") \
 	X(top,     "",                        "Watch plugins live: states, rates, cost, losses") \
+	X(flows,   "[KEY=VALUE...]",          "Watch network flows live: who talks to whom, how much") \
+	X(dns,     "[KEY=VALUE...]",          "Watch DNS live: slow and failing questions, by name, by process") \
 	X(plugins, "[list | describe NAME]",  "Show plugins and everything they declare") \
 	X(query,   "NAME.QUERY [ARG=VALUE...]", "Ask a running plugin")        \
 	X(tail,    "[TOPIC...]",              "Show live events")              \
@@ -52,7 +54,8 @@ WEIR__COMMANDS(X)
 	X(RUNNING, 'r', "running", NULL, "Of the running daemon, not of the file") \
 	X(INTERVAL, 'i', "interval", "TIME", "Time between two frames; 1s if not given") \
 	X(ONCE,   'o', "once",   NULL,   "Print one frame, of what happens in one interval") \
-	X(SORT,   'k', "sort",   "KEY",  "Sort by " WEIR__CLI_SORTS)
+	X(SORT,   'k', "sort",   "KEY",  "Sort by it; plugins by " WEIR__CLI_SORTS) \
+	X(BY,     'b', "by",     "WHAT", "Rows are these, see above")
 
 enum weir__cli_option {
 #define X(id, ...) WEIR__CLI_##id,

@@ -30,6 +30,10 @@ struct flow_options { /* times in ns */
 	uint64_t queue;            /* updates per shard */
 	uint16_t community_id_seed;
 	bool start_records;        /* a record when a flow begins */
+	uint64_t hash_seed;        /* random, so that nobody can choose flows that collide */
+	/* Where a process runs, for its records; asked once per process and cgroup. NULL: never.
+	 * The result is copied; it may itself be NULL: not known. */
+	const struct owner_cgroup *(*place)(void *arg, uint64_t cgroup, uint32_t pid);
 };
 
 /* What a source knows beside the delta; zero where it does not. */
@@ -46,13 +50,16 @@ struct flow_stats {
 	uint64_t created, ended[WEIR_END_RESOURCES + 1], records, evicted, refused;
 	uint64_t flows, queued;    /* now */
 	uint64_t memory_bytes;     /* now */
+	uint64_t lost_details;     /* owner, tunnel, drops of a flow not kept, for want of memory */
+	uint64_t unmatched;        /* marks (closed, retransmitted, ...) of flows that are not known */
 };
 
 struct flow_table;
 /* emit: takes one record; <0: no room now, the engine keeps it and stops this round. */
 typedef int (*flow_emit_cb)(void *arg, const struct weir_flow_record *r);
-/* keep: is a new flow wanted at all? (filters that the source could not apply) NULL: yes. */
-typedef bool (*flow_keep_cb)(void *arg, const struct weir_flow_key *k, const struct weir_flow_delta *d);
+/* keep: is a new flow wanted at all? (filters that the source could not apply) NULL: yes. r: as
+ * its first record would be, without the Community ID. Asked again at the next update. */
+typedef bool (*flow_keep_cb)(void *arg, const struct weir_flow_record *r);
 
 int flow_table_new(const struct pkt_memory *m, const struct flow_options *o, flow_emit_cb emit,
                    flow_keep_cb keep, void *arg, struct flow_table **ret);

@@ -66,7 +66,7 @@ static __always_inline bool weir_owner_same(const struct weir_owner *o, u32 pid,
 /* ---- a socket is made, connected, or used to send to an address ------------------ */
 
 SEC("cgroup/sock_create")
-int WEIR_SOCK_PROG(own_create, 1)
+int WEIR_SOCK_PROG(own_create, sk)
 {
 	struct weir_owner *o;
 
@@ -101,7 +101,7 @@ static __always_inline void weir_owner_at_address(struct bpf_sock_addr *addr)
 
 #define WEIR_OWNER_ADDR(section, name)                                         \
 	SEC(section)                                                           \
-	int WEIR_SOCK_ADDR_PROG(name, 1)                                       \
+	int WEIR_SOCK_ADDR_PROG(name, addr)                                       \
 	{                                                                      \
 		weir_owner_at_address(addr);                                   \
 		return 1;                                                      \

@@ -17,6 +17,7 @@ static __always_inline u64 net_skb_netns(struct __sk_buff *skb)
 	struct bpf_sock *sk;
 	struct tcp_sock *tp;
 	struct weir_owner *o;
+	u64 cookie;
 
 	if (weir_has_cast) {
 		struct sk_buff *k = bpf_cast_to_kern_ctx(skb);
@@ -29,8 +30,12 @@ static __always_inline u64 net_skb_netns(struct __sk_buff *skb)
 	if (!sk)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (tp)
-		return tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->net_cookie;
+	if (tp) {
+		cookie = tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->net_cookie;
+		/* Not one load with the one below: the verifier knows two kinds of pointer. */
+		asm volatile("" : "+r"(cookie));
+		return cookie;
+	}
 	sk = bpf_sk_fullsock(sk);
 	o = sk ? bpf_sk_storage_get(&weir_owners, sk, 0, 0) : 0;
 	return o ? o->netns : 0;
@@ -115,13 +120,13 @@ static __always_inline int net_host(struct __sk_buff *skb, u32 dir)
 }
 
 SEC("cgroup_skb/egress")
-int WEIR_SKB_PROG(net_egress, 1)
+int WEIR_SKB_PROG(net_egress, skb, 1)
 {
 	return net_host(skb, 0);
 }
 
 SEC("cgroup_skb/ingress")
-int WEIR_SKB_PROG(net_ingress, 1)
+int WEIR_SKB_PROG(net_ingress, skb, 1)
 {
 	return net_host(skb, 1);
 }

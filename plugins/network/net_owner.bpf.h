@@ -18,7 +18,7 @@ extern void *bpf_cast_to_kern_ctx(void *obj) __ksym __weak;
 
 static __always_inline void net_delta_owner(struct weir_flow_delta *d, const struct weir_owner *o, u64 cookie)
 {
-	bool weak = o->cookie != cookie || o->how == WEIR_OWNER_BY_MAKING;
+	bool weak = o->cookie != cookie || o->how != WEIR_OWNER_BY_USE;
 
 	d->pid = o->pid;
 	d->uid = o->uid;

@@ -181,18 +181,18 @@ static __always_inline bool net_copy(struct sk_buff *skb, struct net_packet *p)
 }
 
 /* A packet to this host that passes no cgroup hook, since no full socket takes it. */
-static __always_inline void net_stray(const struct net_packet *p, u32 reason)
+static __always_inline void net_stray(const struct net_packet *p, u32 dir, u32 reason)
 {
 	u64 generation = net_generation();
 	struct weir_flow_delta d = {}, *e;
 
 	e = net_find(&p->key, generation);
 	if (e) {
-		net_add(e, p, 1, bpf_ktime_get_ns());
+		net_add(e, p, dir, bpf_ktime_get_ns());
 	} else {
-		net_begin(&d, p, 1);
+		net_begin(&d, p, dir);
 		if (net_pass(p, &d))
-			net_new(p, 1, &d, generation);
+			net_new(p, dir, &d, generation);
 		e = reason ? net_find(&p->key, generation) : 0;
 	}
 	if (e && reason) {
@@ -229,7 +229,7 @@ static __always_inline int net_freed(struct sk_buff *skb, u32 reason, bool waiti
 		c = net_this_cpu();
 		if (c && waiting)
 			__sync_fetch_and_add(&c->time_wait, 1);
-		net_stray(&p, no_socket ? reason : 0);
+		net_stray(&p, 1, no_socket ? reason : 0);
 		return 0;
 	}
 	e = net_find(&p.key, net_generation());
@@ -254,6 +254,50 @@ int WEIR_PROG(net_drop_5_17, struct sk_buff *skb, void *location, int reason)
 	return net_freed(skb, reason, false);
 }
 
-#define NET_TW_SYN 3 /* enum tcp_tw_status TCP_TW_SYN: goes to a listener, and its hook */
+/* ---- TIME_WAIT ------------------------------------------------------------------------------- */
+
+static __always_inline void net_answer(struct sk_buff *skb, struct sock *sk)
+{
+	unsigned long dst = skb->_skb_refdst & ~1ul;
+	struct net_packet p = {};
+
+	/* Once, at the device that routing chose; not at those below it. */
+	if (!dst || BPF_CORE_READ((struct dst_entry *)dst, dev) != skb->dev || !net_copy(skb, &p))
+		return;
+	p.key.netns = sk->__sk_common.skc_net.net->net_cookie;
+	net_stray(&p, 0, 0);
+}
+
+/* 6.13 (507a96737d99): what TIME_WAIT answers belongs to its half a socket, and passes the
+ * cgroup hook no more. Every packet sent comes here, so first the one test that tells. */
+SEC("tp_btf/net_dev_queue")
+int WEIR_PROG(net_queue, struct sk_buff *skb)
+{
+	struct sock *sk = skb->sk;
+
+	if (sk && sk->__sk_common.skc_state == WEIR_TCP_TIME_WAIT)
+		net_answer(skb, sk);
+	return 0;
+}
+
+#define NET_TW_SYN 3 /* enum tcp_tw_status: TCP_TW_SYN */
+
+/* Where kfree_skb does not tell the socket. A SYN goes on to a listener, and its hook. */
+SEC("fexit/tcp_timewait_state_process")
+int WEIR_PROG(net_time_wait, struct inet_timewait_sock *tw, struct sk_buff *skb, void *th, int ret)
+{
+	struct net_packet p = {};
+	struct weir_net_cpu *c;
+
+	if (ret == NET_TW_SYN || !net_copy(skb, &p))
+		return 0;
+	net_swap(&p.key);
+	p.key.netns = tw->__tw_common.skc_net.net->net_cookie;
+	c = net_this_cpu();
+	if (c)
+		__sync_fetch_and_add(&c->time_wait, 1);
+	net_stray(&p, 1, 0);
+	return 0;
+}
 
 #endif

@@ -6,3 +6,4 @@
  * net_wire (packets at interfaces), net_fill (sockets older than Weir).
  */
 #include "net_tcp.bpf.h"
+#include "net_fill.bpf.h"

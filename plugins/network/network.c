@@ -6,7 +6,7 @@
  * the options and makes the engine; a source feeds it; stop ends the flows. What may fail: an
  * option's value (the message names both), memory.
  */
-#include "network.h"
+#include "source_bpf.h"
 
 #include "flow_schema.h"
 #include <string.h>
@@ -134,8 +134,14 @@ int net_replay_probe(struct weir_plugin *p)
 	return 0;
 }
 
+WEIR_BPF_DECLARE(network);
 /* In order: bpf, packet, diag, proc, replay. */
 static const struct weir_source sources[] = {
+	{ .name = "bpf", .quality = "", WEIR_BPF_OBJECT(network), .programs = WEIR_TABLE(net_bpf_programs),
+	  .probe = net_live_probe, .prepare = net_bpf_prepare, .start = net_bpf_start,
+	  .stop = net_bpf_stop, .record = net_bpf_record, .tick = net_bpf_tick,
+	  .interval_offset = offsetof(struct network, poll_ns),
+	  .doc = "Programs in the kernel add up every packet; exact, with owners" },
 	{ .name = "replay", .quality = "", .probe = net_replay_probe, .start = net_replay_probe,
 	  .doc = "A capture file, of any of libpcap's formats" },
 };

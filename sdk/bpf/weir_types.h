@@ -67,6 +67,14 @@ struct task_io_accounting {
 	u64 syscr;
 };
 
+typedef struct {
+	u32 val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid;
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -81,6 +89,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct css_set *cgroups;
 	struct task_io_accounting ioac;
+	const struct cred *real_cred;
 };
 
 struct kernfs_node {
@@ -101,6 +110,7 @@ enum cgroup_subsys_id {
 
 struct css_set {
 	struct cgroup_subsys_state *subsys[16];
+	struct cgroup *dfl_cgrp; /* of cgroup v2 */
 };
 
 struct signal_struct {
@@ -248,10 +258,27 @@ struct sk_buff {
 	u16 transport_header;
 	u16 network_header;
 	unsigned char *head;
+	unsigned long _skb_refdst;
+};
+
+/* Of _skb_refdst, without its low bit. */
+struct dst_entry {
+	struct net_device *dev;
 };
 
 struct socket {
 	struct sock *sk;
+};
+
+struct inet_timewait_sock {
+	struct sock_common __tw_common;
+};
+
+/* ---- contexts of iterators ------------------------------------------------- */
+
+struct bpf_iter__task_file {
+	struct task_struct *task;
+	struct file *file;
 };
 
 #pragma clang attribute pop

@@ -380,11 +380,11 @@ static int feature(const struct ns *ns, const char *link, const char *name)
 	return found;
 }
 
-void link_offload(const struct ns *ns, const char *name, bool on)
+void link_offload(const struct ns *ns, const char *name, bool segmentation, bool merging)
 {
 	static const char *const names[] = {
-		"tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-tcp-ecn-segmentation",
-		"tx-udp-segmentation", "tx-generic-segmentation", "rx-gro",
+		"rx-gro", "tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-tcp-ecn-segmentation",
+		"tx-udp-segmentation", "tx-generic-segmentation",
 	};
 	struct {
 		struct ethtool_sfeatures head;
@@ -395,7 +395,7 @@ void link_offload(const struct ns *ns, const char *name, bool on)
 		int bit = feature(ns, name, names[i]);
 
 		f.block[bit / 32].valid |= 1u << bit % 32;
-		if (on)
+		if (i ? segmentation : merging)
 			f.block[bit / 32].requested |= 1u << bit % 32;
 	}
 	ethtool(ns, name, &f, "setting the features of");
@@ -456,24 +456,57 @@ static void roomy(const struct ns *ns)
 	ns_sysctl(ns, "ipv4/tcp_no_metrics_save", "1");
 }
 
-void pair_new(struct net_pair *p, unsigned n)
+static void address(const struct ns *ns, const char *name, unsigned n, unsigned end)
 {
 	char text[64];
 
+	snprintf(text, sizeof text, "10.77.%u.%u/24", n, end);
+	link_address(ns, name, text);
+	snprintf(text, sizeof text, "fd77:%u::%u/64", n, end);
+	link_address(ns, name, text);
+}
+
+static void pair_begin(struct net_pair *p, unsigned n, unsigned server_n)
+{
 	p->n = n;
+	p->server_n = server_n;
 	ns_new(&p->client);
 	ns_new(&p->server);
-	link_pair(&p->client, "c0", &p->server, "s0");
-	for (unsigned end = 1; end <= 2; end++) {
-		const struct ns *ns = end == 1 ? &p->client : &p->server;
-		const char *name = end == 1 ? "c0" : "s0";
+	roomy(&p->client);
+	roomy(&p->server);
+}
 
-		snprintf(text, sizeof text, "10.77.%u.%u/24", n, end);
-		link_address(ns, name, text);
-		snprintf(text, sizeof text, "fd77:%u::%u/64", n, end);
-		link_address(ns, name, text);
-		roomy(ns);
-	}
+void pair_new(struct net_pair *p, unsigned n)
+{
+	pair_begin(p, n, n);
+	link_pair(&p->client, "c0", &p->server, "s0");
+	address(&p->client, "c0", n, 1);
+	address(&p->server, "s0", n, 2);
+}
+
+static void gateway(const struct ns *ns, unsigned n, unsigned end)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "10.77.%u.%u", n, end);
+	link_route(ns, "0.0.0.0/0", text);
+	snprintf(text, sizeof text, "fd77:%u::%u", n, end);
+	link_route(ns, "::/0", text);
+}
+
+void pair_new_routed(struct net_pair *p, unsigned n, const struct ns *router)
+{
+	pair_begin(p, n, n + 1);
+	link_pair(&p->client, "c0", router, "r0");
+	link_pair(router, "r1", &p->server, "s0");
+	address(&p->client, "c0", n, 1);
+	address(router, "r0", n, 9);
+	address(router, "r1", n + 1, 9);
+	address(&p->server, "s0", n + 1, 2);
+	gateway(&p->client, n, 9);
+	gateway(&p->server, n + 1, 9);
+	ns_sysctl(router, "ipv4/ip_forward", "1");
+	ns_sysctl(router, "ipv6/conf/all/forwarding", "1");
 }
 
 void pair_free(struct net_pair *p)
@@ -482,16 +515,23 @@ void pair_free(struct net_pair *p)
 	ns_free(&p->server);
 }
 
+void pair_offload(const struct net_pair *p, enum offload how)
+{
+	link_offload(&p->client, "c0", how == OFFLOAD_ON, how != OFFLOAD_OFF);
+	link_offload(&p->server, "s0", how == OFFLOAD_ON, how != OFFLOAD_OFF);
+}
+
 socklen_t pair_address(const struct net_pair *p, int family, unsigned end, uint16_t port,
                        struct sockaddr_storage *ret)
 {
+	unsigned n = end == 2 ? p->server_n : p->n;
 	char text[64];
 
 	memset(ret, 0, sizeof *ret);
 	if (family == AF_INET) {
 		struct sockaddr_in *in = (struct sockaddr_in *)ret;
 
-		snprintf(text, sizeof text, "10.77.%u.%u", p->n, end);
+		snprintf(text, sizeof text, "10.77.%u.%u", n, end);
 		in->sin_family = AF_INET;
 		in->sin_port = htons(port);
 		inet_pton(AF_INET, text, &in->sin_addr);
@@ -499,7 +539,7 @@ socklen_t pair_address(const struct net_pair *p, int family, unsigned end, uint1
 	}
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
 
-	snprintf(text, sizeof text, "fd77:%u::%u", p->n, end);
+	snprintf(text, sizeof text, "fd77:%u::%u", n, end);
 	in6->sin6_family = AF_INET6;
 	in6->sin6_port = htons(port);
 	inet_pton(AF_INET6, text, &in6->sin6_addr);

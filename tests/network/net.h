@@ -47,8 +47,9 @@ void link_mtu(const struct ns *ns, const char *name, int mtu);
 void link_address(const struct ns *ns, const char *name, const char *address);
 /* A route to "10.1.2.0/24" by a gateway. */
 void link_route(const struct ns *ns, const char *to, const char *gateway);
-/* Segmentation of TCP and UDP, and receive merging: all on or all off. */
-void link_offload(const struct ns *ns, const char *name, bool on);
+/* Whether the sender leaves segmentation of TCP and UDP to the device, and whether the receiver
+ * merges packets. */
+void link_offload(const struct ns *ns, const char *name, bool segmentation, bool merging);
 void link_counters(const struct ns *ns, const char *name, struct link_counters *ret);
 struct link_counters link_since(const struct ns *ns, const char *name, const struct link_counters *before);
 unsigned link_index(const struct ns *ns, const char *name);
@@ -56,10 +57,18 @@ unsigned link_index(const struct ns *ns, const char *name);
 /* Two namespaces and what joins them: c0 (10.77.N.1, fd77:N::1) to s0 (.2). N: 1 to 250. */
 struct net_pair {
 	struct ns client, server;
-	unsigned n;
+	unsigned n, server_n; /* the networks of the two */
 };
 void pair_new(struct net_pair *p, unsigned n);
+/* The same with a router between: c0 - r0, r1 - s0. The server is in network N + 1. */
+void pair_new_routed(struct net_pair *p, unsigned n, const struct ns *router);
 void pair_free(struct net_pair *p);
+enum offload {
+	OFFLOAD_OFF,    /* every packet is one */
+	OFFLOAD_ON,     /* super-packets, from socket to socket */
+	OFFLOAD_MERGE,  /* single packets on the way, which the receiver merges */
+};
+void pair_offload(const struct net_pair *p, enum offload how);
 /* The address of an end, with a port. end: 1 client, 2 server, others nobody's. */
 socklen_t pair_address(const struct net_pair *p, int family, unsigned end, uint16_t port,
                        struct sockaddr_storage *ret);

@@ -17,8 +17,7 @@ static struct net_pair pair;
 
 static void offload(bool on)
 {
-	link_offload(&pair.client, "c0", on);
-	link_offload(&pair.server, "s0", on);
+	pair_offload(&pair, on ? OFFLOAD_ON : OFFLOAD_OFF);
 }
 
 /* A busy machine may make a stack believe in a loss; then it is done again. */

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Source bpf: programs add up every packet in the kernel; here their maps are drained each
+ * poll interval (drain.c), and the few records of the ring taken up: packets that a full map
+ * had no room for, sockets that changed hands, ports that listen.
+ *
+ * stop() detaches the programs first and then drains both maps, so that what was counted is
+ * in the engine when another source takes over. What may fail: a required program, memory.
+ * Threads: the host's loop.
+ */
+#include "source_bpf.h"
+
+#include <string.h>
+
+#define LISTEN_AND_MARKS (1u << WEIR_NET_LISTEN | 1u << WEIR_NET_OVERFLOW)
+#define PACKETS (1u << WEIR_NET_FLOW | 1u << WEIR_NET_OVERFLOW)
+#define OWNERS (1u << WEIR_NET_OWNER | 1u << WEIR_NET_OVERFLOW)
+const struct weir_program net_bpf_programs[NET_BPF_PROGRAMS] = {
+	{ .name = "net_egress", .flags = WEIR_PROGRAM_REQUIRED, .priority = 9, .kinds = PACKETS,
+	  .doc = "packets that local sockets send" },
+	{ .name = "net_ingress", .flags = WEIR_PROGRAM_REQUIRED, .priority = 9, .kinds = PACKETS,
+	  .doc = "packets that local sockets receive" },
+	{ .name = "own_create", .priority = 6, .kinds = OWNERS, .doc = "who made a socket" },
+	{ .name = "own_connect4", .priority = 6, .kinds = OWNERS, .doc = "who connected it, IPv4" },
+	{ .name = "own_connect6", .priority = 6, .kinds = OWNERS, .doc = "who connected it, IPv6" },
+	{ .name = "own_sendmsg4", .priority = 5, .kinds = OWNERS,
+	  .doc = "who sends from an unconnected socket, IPv4" },
+	{ .name = "own_sendmsg6", .priority = 5, .kinds = OWNERS,
+	  .doc = "who sends from an unconnected socket, IPv6" },
+	{ .name = "own_send", .priority = 5, .kinds = OWNERS,
+	  .doc = "who uses a socket: without it, an accepted one is its listener's" },
+	{ .name = "own_recv", .priority = 5, .kinds = OWNERS,
+	  .doc = "who uses a socket: without it, an accepted one is its listener's" },
+	{ .name = "net_state", .priority = 7, .kinds = LISTEN_AND_MARKS,
+	  .doc = "ends of connections, their errors, ports that listen" },
+	{ .name = "net_retransmit", .priority = 4, .kinds = PACKETS, .doc = "retransmissions" },
+	{ .name = "net_drop", .variants = "net_drop net_drop_5_17", .priority = 7, .kinds = PACKETS,
+	  .doc = "packets dropped and why; packets to sockets in TIME_WAIT" },
+	{ .name = "net_queue", .priority = 7, .kinds = PACKETS,
+	  .doc = "what sockets in TIME_WAIT answer (since Linux 6.13)" },
+	{ .name = "net_time_wait", .priority = 7, .kinds = PACKETS,
+	  .doc = "packets to sockets in TIME_WAIT (before Linux 6.11)" },
+	{ .name = "net_fill", .flags = WEIR_PROGRAM_MANUAL, .priority = 5,
+	  .doc = "owners of sockets older than Weir" },
+};
+
+int net_bpf_prepare(struct weir_plugin *p)
+{
+	return net_knobs_prepare(p);
+}
+
+static void free_state(struct weir_plugin *p, struct network *n)
+{
+	if (!n->bpf)
+		return;
+	net_drain_fini(p, &n->bpf->drain);
+	weir_free(p, n->bpf);
+	n->bpf = NULL;
+}
+
+int net_bpf_start(struct weir_plugin *p)
+{
+	struct network *n = weir_state(p);
+	size_t size;
+	int rc;
+
+	n->bpf = weir_alloc(p, sizeof *n->bpf);
+	if (!n->bpf)
+		return weir_fail(p, -ENOMEM, "no memory for the bpf source");
+	memset(n->bpf, 0, sizeof *n->bpf);
+	rc = net_drain_init(p, &n->bpf->drain);
+	if (!rc) {
+		n->bpf->cpu = p->host->bpf_mmap(p, "net_cpu", &size, &n->bpf->cpus);
+		rc = n->bpf->cpu && size == sizeof *n->bpf->cpu ? net_knobs_start(p) :
+		     weir_fail(p, -EINVAL, "the BPF object's counters cannot be read");
+	}
+	if (rc) {
+		free_state(p, n);
+		return rc;
+	}
+	n->source = "bpf";
+	if (n->scope != NET_SCOPE_WIRE && n->owner != NET_OWNER_OFF)
+		net_backfill(p);
+	return 0;
+}
+
+void net_bpf_stop(struct weir_plugin *p)
+{
+	struct network *n = weir_state(p);
+
+	if (!n->bpf)
+		return;
+	for (size_t i = 0; i < NET_BPF_PROGRAMS; i++)
+		p->host->bpf_attach(p, net_bpf_programs[i].name, false);
+	net_drain_rest(p, &n->bpf->drain);
+	free_state(p, n);
+	n->source = "";
+}
+
+static int take_overflow(struct weir_plugin *p, const struct weir_net_overflow *o)
+{
+	struct flow_extra x = { .source = o->key.scope == WEIR_FLOW_HOST ? "bpf" : "wire" };
+	struct network *n = weir_state(p);
+
+	if (net_add(p, &o->key, &o->delta, &x) == -EAGAIN && n->bpf)
+		n->bpf->drain.refused_packets += o->delta.packets[0] + o->delta.packets[1];
+	return WEIR_RECORD_AGGREGATED;
+}
+
+static int take_owner(struct weir_plugin *p, const struct weir_net_owner *o)
+{
+	struct network *n = weir_state(p);
+	struct weir_flow_delta d = { .cookie = o->cookie, .cgroup = o->cgroup, .pid = o->pid,
+		.uid = o->uid, .bits = (uint8_t)o->bits };
+
+	memcpy(d.comm, o->comm, sizeof d.comm);
+	flow_owner(n->flows, o->cookie, &d);
+	return WEIR_RECORD_AGGREGATED;
+}
+
+int net_bpf_record(struct weir_plugin *p, struct weir_record *r)
+{
+	struct network *n = weir_state(p);
+	const void *payload = r + 1;
+	const struct weir_flow_listen *l = payload;
+
+	switch (r->kind) {
+	case WEIR_NET_OVERFLOW:
+		return take_overflow(p, payload);
+	case WEIR_NET_OWNER:
+		return take_owner(p, payload);
+	case WEIR_NET_LISTEN:
+		flow_listening(n->flows, l->netns_cookie, l->address, l->port, l->transport, l->open);
+		return WEIR_RECORD_PASS;
+	default:
+		return WEIR_RECORD_PASS;
+	}
+}
+
+int net_bpf_tick(struct weir_plugin *p)
+{
+	struct network *n = weir_state(p);
+
+	net_drain_tick(p, &n->bpf->drain);
+	return 0;
+}
+
+void net_bpf_counts(const struct network *n, struct weir_net_cpu *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	if (!n->bpf || !n->bpf->cpu)
+		return;
+	for (uint32_t i = 0; i < n->bpf->cpus; i++) {
+		const struct weir_net_cpu *c = &n->bpf->cpu[i];
+
+#define ADD(m) ret->m += __atomic_load_n(&c->m, __ATOMIC_RELAXED)
+		ADD(inserts);
+		ADD(overflows);
+		ADD(lost_packets);
+		ADD(lost_bytes);
+		ADD(filtered_packets);
+		ADD(filtered_bytes);
+		ADD(sampled_packets);
+		ADD(sampled_bytes);
+		ADD(unparsed);
+		ADD(fragments);
+		ADD(time_wait);
+		ADD(owners);
+		ADD(no_owner);
+#undef ADD
+	}
+}
