@@ -35,7 +35,7 @@ static void *heap(void *arg, void *ptr, size_t size)
 }
 
 static uint64_t emitted, sum;
-static int emit(void *arg, const struct weir_flow_record *r)
+static int emit(void *arg, const struct weir_flow *r)
 {
 	(void)arg;
 	emitted++;

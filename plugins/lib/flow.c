@@ -177,7 +177,7 @@ static int end_flow(struct flow_table *t, struct flow_row *r, enum weir_flow_end
 static bool wanted(struct flow_table *t, const struct flow_update *u)
 {
 	struct flow_row r = { 0 };
-	struct weir_flow_record o;
+	struct weir_flow o;
 	bool yes;
 
 	flow_begin(t, &r, u);
@@ -450,7 +450,7 @@ void flow_owner(struct flow_table *t, uint64_t cookie, const struct weir_flow_de
 
 void flow_walk(struct flow_table *t, flow_walk_cb cb, void *arg)
 {
-	struct weir_flow_record o;
+	struct weir_flow o;
 
 	for (uint32_t id = 1; id <= t->rows.made; id++) {
 		const struct flow_row *r = flow_row(t, id);

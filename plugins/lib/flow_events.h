@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-struct weir_flow_record {
+struct weir_flow {
 	__u64 start_ns, end_ns;            /* CLOCK_MONOTONIC: first and last packet of the flow */
 	__u64 packets_delta, bytes_delta, packets_total, bytes_total;
 	__u64 reverse_packets_delta, reverse_bytes_delta, reverse_packets_total, reverse_bytes_total;
@@ -32,7 +32,7 @@ struct weir_flow_record {
 	__u32 tunnel_id;                   /* VNI or key */
 	__u32 spi;                         /* ESP, AH */
 	__u16 vlan;
-	__u8 event;                        /* enum weir_flow_event */
+	__u8 phase;                        /* enum weir_flow_event */
 	__u8 end_reason;                   /* IPFIX flowEndReason; 0 while it lasts */
 	__u8 direction;                    /* enum weir_flow_direction */
 	__u8 scope;                        /* enum weir_flow_scope */

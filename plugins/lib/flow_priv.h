@@ -206,7 +206,7 @@ static inline uint64_t flow_delta_bytes(const struct flow_row *r, unsigned e)
 }
 
 /* flow_record.c */
-void flow_fill(const struct flow_table *t, const struct flow_row *r, struct weir_flow_record *ret);
+void flow_fill(const struct flow_table *t, const struct flow_row *r, struct weir_flow *ret);
 /* 0, and the deltas are cleared; or what emit said, and nothing has changed. */
 int flow_emit(struct flow_table *t, struct flow_row *r, enum weir_flow_event event,
               enum weir_flow_end_reason why);

@@ -31,7 +31,7 @@ static enum weir_flow_direction direction(const struct flow_row *r)
 	return r->src ? WEIR_DIR_SERVER : WEIR_DIR_CLIENT;
 }
 
-static void fill_counts(const struct flow_row *r, struct weir_flow_record *o)
+static void fill_counts(const struct flow_row *r, struct weir_flow *o)
 {
 	unsigned s = r->src, d = !s;
 
@@ -45,7 +45,7 @@ static void fill_counts(const struct flow_row *r, struct weir_flow_record *o)
 	o->reverse_bytes_total = r->bytes[d];
 }
 
-static void fill_headers(const struct flow_row *r, struct weir_flow_record *o)
+static void fill_headers(const struct flow_row *r, struct weir_flow *o)
 {
 	unsigned s = r->src, d = !s;
 
@@ -73,7 +73,7 @@ static void fill_headers(const struct flow_row *r, struct weir_flow_record *o)
 	o->srtt_ns = r->srtt_us * 1000ull;
 }
 
-static void fill_owner(const struct flow_table *t, const struct flow_row *r, struct weir_flow_record *o)
+static void fill_owner(const struct flow_table *t, const struct flow_row *r, struct weir_flow *o)
 {
 	const struct flow_owner_entry *e;
 	const struct flow_place *p;
@@ -94,7 +94,7 @@ static void fill_owner(const struct flow_table *t, const struct flow_row *r, str
 	memcpy(o->pod_uid, p->pod, sizeof o->pod_uid);
 }
 
-static void fill_ext(const struct flow_table *t, const struct flow_row *r, struct weir_flow_record *o)
+static void fill_ext(const struct flow_table *t, const struct flow_row *r, struct weir_flow *o)
 {
 	const struct flow_ext *e;
 
@@ -117,7 +117,7 @@ static void fill_ext(const struct flow_table *t, const struct flow_row *r, struc
 	o->tunnel_destination_port = e->tunnel_dport;
 }
 
-void flow_fill(const struct flow_table *t, const struct flow_row *r, struct weir_flow_record *o)
+void flow_fill(const struct flow_table *t, const struct flow_row *r, struct weir_flow *o)
 {
 	const struct weir_flow_key *k = &r->key;
 	unsigned s = r->src, d = !s;
@@ -153,7 +153,7 @@ void flow_fill(const struct flow_table *t, const struct flow_row *r, struct weir
 
 /* As in a packet of the flow: the initiator's, unless only the other end was ever seen. */
 static void fill_community_id(const struct flow_table *t, const struct flow_row *r,
-                              struct weir_flow_record *o)
+                              struct weir_flow *o)
 {
 	unsigned s = r->src;
 	uint16_t sport = r->key.port[s], dport = r->key.port[!s];
@@ -171,12 +171,12 @@ static void fill_community_id(const struct flow_table *t, const struct flow_row 
 int flow_emit(struct flow_table *t, struct flow_row *r, enum weir_flow_event event,
               enum weir_flow_end_reason why)
 {
-	struct weir_flow_record o;
+	struct weir_flow o;
 	int rc;
 
 	flow_fill(t, r, &o);
 	fill_community_id(t, r, &o);
-	o.event = (uint8_t)event;
+	o.phase = (uint8_t)event;
 	o.end_reason = (uint8_t)why;
 	rc = t->emit(t->arg, &o);
 	if (rc < 0)

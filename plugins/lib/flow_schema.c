@@ -6,12 +6,12 @@
 
 #define WEIR_FLOW_SCOPE_NAMES "host wire"
 
-#define F(m, t, u, d, ...) WEIR_FIELD(struct weir_flow_record, m, t, u, d, __VA_ARGS__)
+#define F(m, t, u, d, ...) WEIR_FIELD(struct weir_flow, m, t, u, d, __VA_ARGS__)
 const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS] = {
 	F(start_ns, WEIR_TIME_NS, "", "First packet of the flow"),
 	F(end_ns, WEIR_TIME_NS, "", "Last packet of the flow so far"),
 	/* Every record has an "event" already: the name of its schema. */
-	{ .name = "phase", .type = WEIR_ENUM8, .offset = offsetof(struct weir_flow_record, event),
+	{ .name = "phase", .type = WEIR_ENUM8, .offset = offsetof(struct weir_flow, phase),
 	  .size = 1, .unit = "", .doc = "What the record is: start, update while it lasts, or end",
 	  .names = WEIR_FLOW_EVENT_NAMES },
 	F(end_reason, WEIR_ENUM8, "", "Why the record was made, as IPFIX flowEndReason; none at the start",

@@ -16,7 +16,7 @@ extern const struct weir_field weir_flow_listen_fields[WEIR_FLOW_LISTEN_FIELDS];
 
 #define WEIR_FLOW_SCHEMA                                                                           \
 	{ .name = "flow", .topic = "flow", .version = 1, .priority = 2,                            \
-	  .size = sizeof(struct weir_flow_record),                                                 \
+	  .size = sizeof(struct weir_flow),                                                 \
 	  .fields = { weir_flow_fields, WEIR_FLOW_FIELDS, sizeof(struct weir_field) },             \
 	  .doc = "A flow: when it begins (optional), at intervals, and when it ends" }
 #define WEIR_FLOW_LISTEN_SCHEMA                                                                    \

@@ -41,11 +41,11 @@ static void *heap(void *arg, void *ptr, size_t size)
 static const struct pkt_memory memory = { heap, NULL };
 
 #define RECORDS 65536
-static struct weir_flow_record *records;
+static struct weir_flow *records;
 static size_t count;
 static long room = -1;  /* records the emitter still takes; -1: any number */
 
-static int emit(void *arg, const struct weir_flow_record *r)
+static int emit(void *arg, const struct weir_flow *r)
 {
 	(void)arg;
 	if (!room)
@@ -160,7 +160,7 @@ static void pass(uint64_t seconds)
 static void test_a_connection_is_one_record(void **state)
 {
 	struct weir_flow_key k = key(6, 40000, 80);
-	const struct weir_flow_record *r = records;
+	const struct weir_flow *r = records;
 
 	(void)state;
 	begin();
@@ -179,7 +179,7 @@ static void test_a_connection_is_one_record(void **state)
 	assert_int_equal(count, 0);
 	pass(2);
 	assert_int_equal(count, 1);
-	assert_int_equal(r->event, WEIR_FLOW_END);
+	assert_int_equal(r->phase, WEIR_FLOW_END);
 	assert_int_equal(r->end_reason, WEIR_END_DETECTED);
 	assert_int_equal(r->source_port, 40000);
 	assert_int_equal(r->destination_port, 80);
@@ -264,13 +264,13 @@ static void test_intervals_have_deltas_and_idle_ones_no_record(void **state)
 		pass(1);
 	}
 	assert_int_equal(count, 1);
-	assert_int_equal(records[0].event, WEIR_FLOW_UPDATE);
+	assert_int_equal(records[0].phase, WEIR_FLOW_UPDATE);
 	assert_int_equal(records[0].end_reason, WEIR_END_ACTIVE);
 	pass(280);
 	assert_int_equal(count, 2); /* one more with the rest; then silence */
 	pass(60);
 	assert_int_equal(count, 3);
-	assert_int_equal(records[2].event, WEIR_FLOW_END);
+	assert_int_equal(records[2].phase, WEIR_FLOW_END);
 	assert_int_equal(records[2].end_reason, WEIR_END_IDLE);
 	assert_int_equal(records[2].packets_delta + records[2].reverse_packets_delta, 0);
 	assert_int_equal(records[2].packets_total, 50);
@@ -291,7 +291,7 @@ static void test_a_busy_flow_is_never_cut(void **state)
 		pass(10);
 	}
 	for (size_t i = 0; i < count; i++)
-		assert_int_equal(records[i].event, WEIR_FLOW_UPDATE);
+		assert_int_equal(records[i].phase, WEIR_FLOW_UPDATE);
 	assert_in_range(count, 9, 10);
 }
 
@@ -384,7 +384,7 @@ static void test_a_start_record_comes_first(void **state)
 	room = -1;
 	pass(1);
 	assert_int_equal(count, 1); /* refused at first, and not forgotten */
-	assert_int_equal(records[0].event, WEIR_FLOW_START);
+	assert_int_equal(records[0].phase, WEIR_FLOW_START);
 	assert_int_equal(records[0].packets_delta, 1);
 	pass(61);
 	assert_int_equal(count, 2);
@@ -486,7 +486,7 @@ static void test_a_full_queue_refuses_and_nothing_is_lost(void **state)
 	balanced_with(0, 0);
 }
 
-static bool odd_ports_only(void *arg, const struct weir_flow_record *r)
+static bool odd_ports_only(void *arg, const struct weir_flow *r)
 {
 	(void)arg;
 	return r->source_port & 1;
@@ -567,7 +567,7 @@ static void model_add(uint32_t i, const struct weir_flow_delta *d)
 static void model_take(void)
 {
 	for (size_t n = 0; n < count; n++) {
-		const struct weir_flow_record *r = &records[n];
+		const struct weir_flow *r = &records[n];
 		bool swapped = r->source_address[15] != 1; /* ICMP has no ports: by address */
 		uint32_t i = 0;
 
@@ -581,14 +581,14 @@ static void model_take(void)
 		model[i].emitted_bytes[!swapped] += r->reverse_bytes_delta;
 		assert_true(r->end_ns >= r->start_ns);
 		assert_true(r->packets_total >= r->packets_delta);
-		if (r->event == WEIR_FLOW_UPDATE)
+		if (r->phase == WEIR_FLOW_UPDATE)
 			assert_true(r->packets_delta + r->reverse_packets_delta > 0);
 	}
 	count = 0;
 }
 
 static uint64_t walked;
-static bool walk(void *arg, const struct weir_flow_record *r)
+static bool walk(void *arg, const struct weir_flow *r)
 {
 	(void)arg;
 	walked += r->packets_delta + r->reverse_packets_delta;

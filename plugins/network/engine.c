@@ -21,7 +21,7 @@ static void *engine_realloc(void *arg, void *ptr, size_t size)
 }
 
 /* One record of the engine. Refused when the round has made enough: it comes again. */
-static int emit(void *arg, const struct weir_flow_record *r)
+static int emit(void *arg, const struct weir_flow *r)
 {
 	struct weir_plugin *p = arg;
 	struct network *n = weir_state(p);

@@ -105,10 +105,10 @@ static const struct weir_field owner_fields[] = {
 static const struct weir_schema schemas[WEIR_NET_KINDS] = {
 	[WEIR_NET_FLOW] = WEIR_FLOW_SCHEMA,
 	[WEIR_NET_LISTEN] = WEIR_FLOW_LISTEN_SCHEMA,
-	[WEIR_NET_OVERFLOW] = { .name = "flow_overflow", .topic = "flow", .version = 1, .priority = 1,
+	[WEIR_NET_OVERFLOW] = { .name = "net_overflow", .topic = "flow", .version = 1, .priority = 1,
 		.size = sizeof(struct weir_net_overflow), .fields = WEIR_TABLE(overflow_fields),
 		.doc = "A packet the kernel's map had no room for; always taken up into its flow" },
-	[WEIR_NET_OWNER] = { .name = "flow_owner", .topic = "flow", .version = 1, .priority = 1,
+	[WEIR_NET_OWNER] = { .name = "net_owner", .topic = "flow", .version = 1, .priority = 1,
 		.size = sizeof(struct weir_net_owner), .fields = WEIR_TABLE(owner_fields),
 		.doc = "A socket changed hands; always taken up into its flows" },
 };

@@ -52,7 +52,7 @@ static void test_a_flow_is_recorded_when_the_plugin_stops(void **state)
 {
 	struct weir_flow_key k = { .port = { 1, 2 }, .proto = 6 };
 	struct weir_flow_delta d = { .packets = { 1, 2 }, .bytes = { 40, 80 }, .first_ns = WEIR_TEST_NOW };
-	const struct weir_flow_record *r;
+	const struct weir_flow *r;
 
 	(void)state;
 	t = weir_test_new(&weir_plugin);
@@ -63,7 +63,7 @@ static void test_a_flow_is_recorded_when_the_plugin_stops(void **state)
 	assert_int_equal(weir_test_event_count(t), 1);
 	r = weir_test_event(t, 0)->payload;
 	assert_int_equal(r->packets_total + r->reverse_packets_total, 3);
-	assert_int_equal(r->event, WEIR_FLOW_END);
+	assert_int_equal(r->phase, WEIR_FLOW_END);
 	assert_int_equal(r->end_reason, WEIR_END_FORCED);
 }
 
