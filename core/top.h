@@ -6,11 +6,13 @@
  *
  *   top_row.c     an answer's plugins as rows of numbers: rates, sorting, JSON
  *   top_text.c    lines of at most the terminal's width, nothing but harmless text
+ *   top_table.c   a table that gives way to a narrow terminal
  *   top_frame.c   one frame: the head and the table
  *   top_detail.c  one frame: all about one plugin
  *   top_key.c     what a key is, and what it does to the view
  *   top_term.c    the terminal: raw mode and back, its size, painting
- *   cmd_top.c     the command: asking the daemon, painting, keys
+ *   live.c        asking the daemon, painting, keys: the loop of every live view
+ *   cmd_top.c     the command
  */
 #ifndef WEIR_CORE_TOP_H
 #define WEIR_CORE_TOP_H
@@ -109,6 +111,35 @@ char *weir__top_rate(double v, char *buf, size_t size);     /* "12.3k" */
 char *weir__top_percent(double v, char *buf, size_t size);  /* "0.31%" */
 char *weir__top_bytes(double v, char *buf, size_t size);    /* "12.3 MiB" */
 char *weir__top_time(double s, char *buf, size_t size);     /* "1.2ms" */
+
+/* ---- tables ---------------------------------------------------------------------- */
+
+#define WEIR__TOP_CELL_BYTES 128
+
+/* What is in a cell; "-": not known. */
+struct weir__top_shown {
+	char text[WEIR__TOP_CELL_BYTES];
+	int paint;
+};
+
+struct weir__top_column {
+	const char *head;
+	unsigned least, most; /* columns of the terminal */
+	bool right;
+	unsigned rank; /* the highest goes first when the terminal is too narrow */
+};
+
+struct weir__top_table {
+	const void *columns; /* in the order shown; each begins with its weir__top_column */
+	size_t column_size, column_count; /* at most WEIR__TABLE_COLUMNS */
+	unsigned spare;      /* from this rank on a column that says nothing is left out */
+	const void *rows;
+	size_t row_size, count;
+	const void *selected; /* one of the rows, or NULL */
+	void (*cell)(const void *column, const void *row, struct weir__top_shown *ret);
+};
+/* Heads and rows, but for the last `foot` lines of t; the selected one among them. */
+void weir__top_table(const struct weir__top_table *table, unsigned foot, struct weir__top_text *t);
 
 /* ---- frames ---------------------------------------------------------------------- */
 
