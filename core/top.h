@@ -171,7 +171,7 @@ unsigned weir__top_detail_lines(const struct weir__top_view *v);
 enum weir__top_key {
 	WEIR__KEY_NONE, WEIR__KEY_QUIT, WEIR__KEY_SORT, WEIR__KEY_REVERSE, WEIR__KEY_PAUSE,
 	WEIR__KEY_HELP, WEIR__KEY_UP, WEIR__KEY_DOWN, WEIR__KEY_ENTER, WEIR__KEY_BACK,
-	WEIR__KEY_FASTER, WEIR__KEY_SLOWER,
+	WEIR__KEY_FASTER, WEIR__KEY_SLOWER, WEIR__KEY_BY, WEIR__KEY_FILTER,
 };
 /* The first key of what was typed; *ret_used bytes of it. */
 enum weir__top_key weir__top_key(const char *typed, size_t len, size_t *ret_used);
@@ -181,6 +181,7 @@ bool weir__top_press(struct weir__top_view *v, enum weir__top_key key);
 /* Asking costs the daemon a millisecond; more often than this nobody can read. */
 #define WEIR__TOP_INTERVAL_MIN_S 0.1
 #define WEIR__TOP_INTERVAL_MAX_S 3600.0
+void weir__top_interval(double *interval_s, double factor);
 
 /* ---- the terminal ------------------------------------------------------------------ */
 
