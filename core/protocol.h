@@ -45,6 +45,8 @@
  *        "weight":4, "sampling":0.25, "widened":false, "kinds_off":0, "detached":0,
  *        "level":"none|widen|sample|drop_kinds|detach|suspend", "priority":10,
  *        "last_action":?{"what":"...","why":"...","age_s":2.0}},
+ *      "queries":?[{"name":"top",       while it runs
+ *                   "args":[{"name":"by","choices":?["misses"],"max":?0}]}],
  *      "sources":[{"name":"bpf","state":"active","reason":?"..."}]
  *                                       state: active | available | failed | untried
  *    }],
