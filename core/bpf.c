@@ -27,6 +27,7 @@ int weir__bpf_new(const struct weir_source *source, uint64_t ring_bytes, struct 
 		return -ENOMEM;
 	b->source = source;
 	b->ring_bytes = ring_bytes;
+	b->tc.fd = -1;
 	b->cpus = weir__possible_cpus();
 	b->program_count = source->programs.count;
 	if (b->program_count > WEIR_MAX_PROGRAMS)

@@ -217,7 +217,7 @@ int weir__bpf_attach_state(struct weir__bpf *b, struct program_state *s)
 	if (weir__bpf_is_cgroup(section)) {
 		rc = weir__bpf_attach_cgroup(s);
 	} else if (weir__bpf_is_tc(section)) {
-		rc = weir__bpf_targets_attach(b, s);
+		return weir__bpf_targets_attach(b, s); /* what does attach stays */
 	} else if (!strncmp(section, "tracepoint/", 11)) {
 		rc = attach_tracepoint(s, section + 11);
 	} else if (!strncmp(section, "tp/", 3)) {
@@ -231,7 +231,7 @@ int weir__bpf_attach_state(struct weir__bpf *b, struct program_state *s)
 		         s->pub.variant, strerror(-rc), hint(rc));
 	if (rc)
 		weir__bpf_detach_state(b, s);
-	s->pub.attached = !rc && !(weir__bpf_is_tc(section) && !s->target_count);
+	s->pub.attached = !rc;
 	return rc;
 }
 
@@ -252,8 +252,11 @@ void weir__bpf_detach_state(struct weir__bpf *b, struct program_state *s)
 
 void weir__bpf_detach(struct weir__bpf *b)
 {
-	for (size_t i = 0; i < b->program_count; i++)
+	for (size_t i = 0; i < b->program_count; i++) {
 		weir__bpf_detach_state(b, &b->programs[i]);
+		weir__bpf_targets_free(&b->programs[i]);
+	}
+	weir__tc_disown(&b->tc);
 }
 
 /* Attach all chosen programs. A refusal moves the row on to its next variant and
@@ -327,6 +330,7 @@ int weir__bpf_attach(struct weir__bpf *b, const char *program, bool on)
 		return weir__bpf_attach_state(b, s);
 	s->back = false;
 	weir__bpf_detach_state(b, s);
+	weir__bpf_targets_free(s);
 	return 0;
 }
 
