@@ -212,7 +212,7 @@ static void test_inner_flows_know_the_tunnel_around_them(void **state)
 			assert_int_equal(r->tunnel_source_address[12], 0);
 		}
 	}
-	assert_int_equal(inner, 2); /* ARP aside: one IP flow, and what else is in it */
+	assert_int_equal(inner, 1);
 	assert_int_equal(outer, 4);
 }
 
