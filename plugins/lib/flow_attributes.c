@@ -73,7 +73,7 @@ static bool tags(uint8_t flags, char *buf, size_t size)
 }
 
 /* Are the tunnel's addresses those of packets around this flow? */
-static bool around(const struct weir_flow_record *r)
+static bool around(const struct weir_flow *r)
 {
 	static const uint8_t none[16];
 
@@ -93,7 +93,7 @@ static bool tunnel_transport(unsigned type, char *buf, size_t size)
 }
 
 #define VALUE(i, when, what)                                                                       \
-	static bool value_##i(const struct weir_flow_record *r, char *buf, size_t size)            \
+	static bool value_##i(const struct weir_flow *r, char *buf, size_t size)            \
 	{                                                                                          \
 		return (when) && (what);                                                           \
 	}

@@ -21,7 +21,7 @@ struct flow_attribute {
 	const char *note;    /* when it is there, or what becomes of the value; with no field: why */
 	bool number;         /* the text is a number */
 	/* The value as text. False: this record has none. */
-	bool (*value)(const struct weir_flow_record *r, char *buf, size_t size);
+	bool (*value)(const struct weir_flow *r, char *buf, size_t size);
 };
 extern const struct flow_attribute flow_attributes[FLOW_ATTRIBUTES];
 

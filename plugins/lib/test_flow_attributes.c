@@ -34,7 +34,7 @@ static void test_every_row_has_a_field_or_a_reason(void **state)
 	}
 }
 
-static const char *value(const struct weir_flow_record *r, const char *name)
+static const char *value(const struct weir_flow *r, const char *name)
 {
 	static char buf[128];
 
@@ -47,7 +47,7 @@ static const char *value(const struct weir_flow_record *r, const char *name)
 
 static void test_values_are_what_other_tools_expect(void **state)
 {
-	struct weir_flow_record r = { .transport = 6, .source_port = 4000, .tcp_flags = 2 | 16,
+	struct weir_flow r = { .transport = 6, .source_port = 4000, .tcp_flags = 2 | 16,
 		.packets_total = 1, .ttl = 64, .dscp = 46, .ecn = 2, .state = WEIR_STATE_FIN_WAIT_2,
 		.end_reason = WEIR_END_DETECTED, .direction = WEIR_DIR_SERVER, .waits = 2, .latency_ns = 7,
 		.pid = 9, .comm = "sixteen-letters!", .source_address = { [10] = 255, 255, 1, 2, 3, 4 } };

@@ -29,13 +29,13 @@ static void *heap(void *arg, void *ptr, size_t size)
 }
 static const struct pkt_memory memory = { heap, NULL };
 
-static struct weir_flow_record records[MAX];
+static struct weir_flow records[MAX];
 static size_t count;
 static struct flow_table *flows;
 static struct pkt_fragments *fragments;
 static uint64_t now;
 
-static int emit(void *arg, const struct weir_flow_record *r)
+static int emit(void *arg, const struct weir_flow *r)
 {
 	(void)arg;
 	assert_true(count < MAX);
@@ -127,7 +127,7 @@ static void check_row(const char *log, char *const v[COLUMNS])
 	parse_address(v[ORIG_H], orig);
 	parse_address(v[RESP_H], resp);
 	for (size_t i = 0; i < count; i++) {
-		const struct weir_flow_record *r = &records[i];
+		const struct weir_flow *r = &records[i];
 		bool ports = proto == 1 ? r->icmp_type == sport :
 		                          r->source_port == sport && r->destination_port == dport;
 
@@ -199,7 +199,7 @@ static void test_inner_flows_know_the_tunnel_around_them(void **state)
 	(void)state;
 	replay("vxlan");
 	for (size_t i = 0; i < count; i++) {
-		const struct weir_flow_record *r = &records[i];
+		const struct weir_flow *r = &records[i];
 
 		assert_int_equal(r->tunnel_type, WEIR_TUNNEL_VXLAN);
 		assert_int_equal(r->tunnel_id, 123);
