@@ -8,9 +8,7 @@
 #ifndef WEIR_DNS_EVENTS_H
 #define WEIR_DNS_EVENTS_H
 
-#ifndef __bpf__
 #include <linux/types.h>
-#endif
 
 enum weir_dns_kind {
 	WEIR_DNS_TRANSACTION, /* what outputs see */
