@@ -25,7 +25,7 @@ static int emit(void *arg, const struct weir_flow *r)
 {
 	struct weir_plugin *p = arg;
 	struct network *n = weir_state(p);
-	struct weir_flow_record named;
+	struct weir_flow named;
 
 	if (n->round_records >= n->span_queue_capacity)
 		return -EAGAIN;
@@ -41,10 +41,10 @@ static int emit(void *arg, const struct weir_flow *r)
 	return 0;
 }
 
-static bool keep(void *arg, const struct weir_flow_record *r)
+static bool keep(void *arg, const struct weir_flow *r)
 {
 	struct weir_plugin *p = arg;
-	struct weir_flow_record named = *r;
+	struct weir_flow named = *r;
 
 	net_interface_fill(p, &named);
 	return net_filter_wants(weir_state(p), &named);

@@ -36,7 +36,7 @@ static bool named_fits(const struct net_rule *u, const char *name, unsigned numb
 	return name_fits(u, name) || !strcmp(u->text, digits);
 }
 
-static bool tcp_fits(const struct net_rule *u, const struct weir_flow_record *r)
+static bool tcp_fits(const struct net_rule *u, const struct weir_flow *r)
 {
 	for (unsigned bit = 0; bit < 8; bit++)
 		if ((r->tcp_flags | r->reverse_tcp_flags) >> bit & 1 && name_fits(u, flow_tcp_tag(bit)))
@@ -44,7 +44,7 @@ static bool tcp_fits(const struct net_rule *u, const struct weir_flow_record *r)
 	return false;
 }
 
-static bool icmp_fits(const struct net_rule *u, const struct weir_flow_record *r, bool code)
+static bool icmp_fits(const struct net_rule *u, const struct weir_flow *r, bool code)
 {
 	const uint8_t type[2] = { r->icmp_type, r->reverse_icmp_type };
 	const uint8_t codes[2] = { r->icmp_code, r->reverse_icmp_code };
@@ -59,14 +59,14 @@ static bool icmp_fits(const struct net_rule *u, const struct weir_flow_record *r
 	return false;
 }
 
-static bool state_fits(const struct net_rule *u, const struct weir_flow_record *r)
+static bool state_fits(const struct net_rule *u, const struct weir_flow *r)
 {
 	char word[16];
 
 	return r->transport == 6 && name_fits(u, flow_word(WEIR_FLOW_STATE_NAMES, r->state, word, sizeof word));
 }
 
-static bool fits(int f, const struct net_rule *u, const struct weir_flow_record *r)
+static bool fits(int f, const struct net_rule *u, const struct weir_flow *r)
 {
 	switch ((enum net_filter_id)f) {
 	case NET_F_ADDRESS: return addr_fits(u, r->source_address) || addr_fits(u, r->destination_address);
@@ -94,7 +94,7 @@ static bool fits(int f, const struct net_rule *u, const struct weir_flow_record 
 	return false;
 }
 
-bool net_filter_wants(const struct network *n, const struct weir_flow_record *r)
+bool net_filter_wants(const struct network *n, const struct weir_flow *r)
 {
 	for (int f = 0; f < NET_F_COUNT; f++) {
 		const struct net_filter *nf = &n->filter[f];

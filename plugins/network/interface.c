@@ -46,7 +46,7 @@ static void look_up(struct weir_plugin *p, struct net_link *l)
 	l->mac[17] = 0;
 }
 
-void net_interface_fill(struct weir_plugin *p, struct weir_flow_record *r)
+void net_interface_fill(struct weir_plugin *p, struct weir_flow *r)
 {
 	struct network *n = weir_state(p);
 	struct net_link *l = &n->links[r->interface_index % NET_LINKS];

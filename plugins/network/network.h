@@ -153,17 +153,17 @@ void net_filters_fini(struct weir_plugin *p);
 bool net_filter_text(const char *pattern, const char *text, size_t max);
 
 /* filter_match.c: is a flow with this record wanted? */
-bool net_filter_wants(const struct network *n, const struct weir_flow_record *r);
+bool net_filter_wants(const struct network *n, const struct weir_flow *r);
 /* Is this a word that a filter of names may ask for? */
 bool net_filter_knows(int filter, const char *word);
 
 /* interface.c: name and MAC address, where the interface is of this network namespace */
 void net_interface_init(struct network *n);
-void net_interface_fill(struct weir_plugin *p, struct weir_flow_record *r);
+void net_interface_fill(struct weir_plugin *p, struct weir_flow *r);
 
 /* publish.c: metrics and the line of statistics */
 extern const double net_handshake_buckets[NET_HANDSHAKE_BUCKETS];
-void net_count(struct network *n, const struct weir_flow_record *r);
+void net_count(struct network *n, const struct weir_flow *r);
 int net_publish(struct weir_plugin *p);
 void net_log_stats(struct weir_plugin *p);
 

@@ -29,7 +29,7 @@ static const char *transport_name(unsigned i)
 	return i < NET_TRANSPORTS - 1 ? flow_transport_name(protos[i]) : "other";
 }
 
-static void count_process(struct net_counts *c, const struct weir_flow_record *r)
+static void count_process(struct net_counts *c, const struct weir_flow *r)
 {
 	uint32_t i = 0;
 
@@ -43,7 +43,7 @@ static void count_process(struct net_counts *c, const struct weir_flow_record *r
 	c->process[i].packets += r->packets_delta + r->reverse_packets_delta;
 }
 
-static void count_end(struct net_counts *c, const struct weir_flow_record *r)
+static void count_end(struct net_counts *c, const struct weir_flow *r)
 {
 	double s = (double)r->handshake_latency_ns / 1e9;
 	unsigned b = 0;
@@ -62,18 +62,18 @@ static void count_end(struct net_counts *c, const struct weir_flow_record *r)
 	c->handshake_ns += r->handshake_latency_ns;
 }
 
-void net_count(struct network *n, const struct weir_flow_record *r)
+void net_count(struct network *n, const struct weir_flow *r)
 {
 	struct net_counts *c = &n->counts;
 	unsigned scope = r->scope == WEIR_FLOW_WIRE, t = transport_of(r->transport);
 
-	c->records[r->event < 3 ? r->event : 0]++;
+	c->records[r->phase < 3 ? r->phase : 0]++;
 	c->packets[scope][t][0] += r->packets_delta;
 	c->packets[scope][t][1] += r->reverse_packets_delta;
 	c->bytes[scope][t][0] += r->bytes_delta;
 	c->bytes[scope][t][1] += r->reverse_bytes_delta;
 	count_process(c, r);
-	if (r->event == WEIR_FLOW_END)
+	if (r->phase == WEIR_FLOW_END)
 		count_end(c, r);
 }
 

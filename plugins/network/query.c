@@ -43,19 +43,19 @@ static const struct weir_option talkers_options[] = {
 
 struct top {
 	const struct flows_args *a;
-	struct weir_flow_record *rows;  /* limit of them; heap[] says in which order */
+	struct weir_flow *rows;  /* limit of them; heap[] says in which order */
 	struct { uint64_t value; uint32_t row; } *heap;
 	uint32_t count;
 };
 
-static uint64_t rate_of(const struct weir_flow_record *r)
+static uint64_t rate_of(const struct weir_flow *r)
 {
 	uint64_t ns = r->end_ns - r->start_ns, bytes = r->bytes_total + r->reverse_bytes_total;
 
 	return (uint64_t)((double)bytes * 1e9 / (double)(ns > 1000000000 ? ns : 1000000000));
 }
 
-static uint64_t sort_value(const struct weir_flow_record *r, uint32_t sort)
+static uint64_t sort_value(const struct weir_flow *r, uint32_t sort)
 {
 	switch ((enum flows_sort)sort) {
 	case SORT_BYTES: return r->bytes_total + r->reverse_bytes_total;
@@ -68,7 +68,7 @@ static uint64_t sort_value(const struct weir_flow_record *r, uint32_t sort)
 	return 0;
 }
 
-static bool asked_for(const struct flows_args *a, const struct weir_flow_record *r)
+static bool asked_for(const struct flows_args *a, const struct weir_flow *r)
 {
 	const char *transport = flow_transport_name(r->transport);
 	char text[46];
@@ -108,7 +108,7 @@ static void sift(struct top *t, uint32_t i)
 	}
 }
 
-static bool consider(void *arg, const struct weir_flow_record *r)
+static bool consider(void *arg, const struct weir_flow *r)
 {
 	struct top *t = arg;
 	uint64_t value;
@@ -150,7 +150,7 @@ static void print_number(struct weir_plugin *p, struct weir_out *out, const stru
 }
 
 static void print_field(struct weir_plugin *p, struct weir_out *out, const struct weir_field *f,
-                        const struct weir_flow_record *r)
+                        const struct weir_flow *r)
 {
 	const char *at = (const char *)r + f->offset;
 	char word[46];
@@ -180,7 +180,7 @@ static void print_field(struct weir_plugin *p, struct weir_out *out, const struc
 	}
 }
 
-static void print_flow(struct weir_plugin *p, struct weir_out *out, const struct weir_flow_record *r)
+static void print_flow(struct weir_plugin *p, struct weir_out *out, const struct weir_flow *r)
 {
 	weir_printf(p, out, "{\"rate\":%llu", (unsigned long long)rate_of(r));
 	for (unsigned i = 0; i < WEIR_FLOW_FIELDS; i++) {
@@ -294,7 +294,7 @@ static int answer_summary(struct weir_plugin *p, const void *args, struct weir_o
 {
 	const struct flows_args a = { .limit = 5, .process = "", .peer = "", .transport = "" };
 	__typeof__(((struct top *)0)->heap[0]) heap[5];
-	struct weir_flow_record rows[5];
+	struct weir_flow rows[5];
 	struct top t = { .a = &a, .rows = rows, .heap = heap };
 	struct network *n = weir_state(p);
 	struct flow_stats s;
@@ -308,7 +308,7 @@ static int answer_summary(struct weir_plugin *p, const void *args, struct weir_o
 	            (unsigned long long)s.records, (unsigned long long)s.added_packets,
 	            (unsigned long long)(s.added_bytes >> 10));
 	for (uint32_t i = 0; i < t.count; i++) {
-		const struct weir_flow_record *r = &rows[t.heap[i].row];
+		const struct weir_flow *r = &rows[t.heap[i].row];
 		const char *transport = flow_transport_name(r->transport);
 
 		weir_printf(p, out, "  %-8s", transport ? transport : "other");

@@ -36,7 +36,7 @@ void net_print_address(const uint8_t a[16], char ret[46])
 		ret[0] = 0;
 }
 
-static void key_of(uint32_t by, const struct weir_flow_record *r, uint8_t key[24])
+static void key_of(uint32_t by, const struct weir_flow *r, uint8_t key[24])
 {
 	memset(key, 0, 24);
 	if (by == BY_PROCESS) {
@@ -73,7 +73,7 @@ static struct talker *find(struct table *t, const uint8_t key[24])
 	}
 }
 
-static bool add(void *arg, const struct weir_flow_record *r)
+static bool add(void *arg, const struct weir_flow *r)
 {
 	struct table *t = arg;
 	struct talker *k;
