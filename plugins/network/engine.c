@@ -25,13 +25,36 @@ static int emit(void *arg, const struct weir_flow *r)
 {
 	struct weir_plugin *p = arg;
 	struct network *n = weir_state(p);
+	struct weir_flow named;
 
 	if (n->round_records >= n->span_queue_capacity)
 		return -EAGAIN;
 	n->round_records++;
+	net_count(n, r);
+	if (r->interface_index) {
+		named = *r;
+		net_interface_fill(p, &named);
+		r = &named;
+	}
 	/* What the host cannot take it has counted: for the engine it is emitted. */
 	p->host->emit(p, WEIR_NET_FLOW, r, sizeof *r, 0, 1);
 	return 0;
+}
+
+static bool keep(void *arg, const struct weir_flow *r)
+{
+	struct weir_plugin *p = arg;
+	struct weir_flow named = *r;
+
+	net_interface_fill(p, &named);
+	return net_filter_wants(weir_state(p), &named);
+}
+
+static const struct owner_cgroup *place(void *arg, uint64_t cgroup, uint32_t pid)
+{
+	struct network *n = weir_state((struct weir_plugin *)arg);
+
+	return owner_cgroup(n->owners, cgroup, pid);
 }
 
 int net_engine_init(struct weir_plugin *p)
@@ -45,7 +68,12 @@ int net_engine_init(struct weir_plugin *p)
 	n->flow.queue = n->worker_queue_capacity;
 	n->flow.community_id_seed = (uint16_t)n->community_id_seed;
 	n->flow.start_records = n->start_records;
-	rc = flow_table_new(&n->memory, &n->flow, emit, NULL, p, &n->flows);
+	n->flow.hash_seed = p->host->random(p);
+	n->flow.place = n->owner == NET_OWNER_FULL ? place : NULL;
+	net_interface_init(n);
+	rc = n->flow.place ? owner_cache_new(&n->memory, &n->owners) : 0;
+	if (!rc)
+		rc = flow_table_new(&n->memory, &n->flow, emit, n->filtering ? keep : NULL, p, &n->flows);
 	if (rc)
 		return weir_fail(p, rc, "no memory for %llu flows: set store_capacity lower",
 		                 (unsigned long long)n->store_capacity);
@@ -58,6 +86,24 @@ void net_engine_fini(struct weir_plugin *p)
 
 	flow_table_free(n->flows);
 	n->flows = NULL;
+	owner_cache_free(n->owners);
+	n->owners = NULL;
+}
+
+static void stats(struct weir_plugin *p, void *arg)
+{
+	(void)arg;
+	net_log_stats(p);
+}
+
+int net_engine_start(struct weir_plugin *p)
+{
+	struct network *n = weir_state(p);
+
+	if (!n->stats_ns)
+		return 0;
+	n->stats_timer = p->host->timer_start(p, n->stats_ns, n->stats_ns, stats, NULL);
+	return n->stats_timer ? 0 : weir_fail(p, -ENOMEM, "no memory for a timer");
 }
 
 static void work(struct weir_plugin *p, void *arg)
@@ -111,7 +157,8 @@ void net_engine_stop(struct weir_plugin *p)
 	if (!n->flows)
 		return;
 	p->host->timer_stop(n->more);
-	n->more = NULL;
+	p->host->timer_stop(n->stats_timer);
+	n->more = n->stats_timer = NULL;
 	/* The host takes as much as there is, and counts what it has no room for. */
 	do
 		n->round_records = 0;

@@ -80,7 +80,10 @@ static const struct weir_option options[] = {
 #undef O
 
 static const struct weir_metric metrics[M_COUNT] = {
-#define X(i, n, t, u, l, h) [i] = { .name = n, .type = t, .unit = u, .labels = l, .help = h },
+#define X(i, n, t, u, l, h)                                                                        \
+	[i] = { .name = n, .type = t, .unit = u, .labels = l, .help = h,                           \
+		.bucket_count = t == WEIR_HISTOGRAM ? NET_HANDSHAKE_BUCKETS : 0,                   \
+		.buckets = t == WEIR_HISTOGRAM ? net_handshake_buckets : NULL },
 	NETWORK_METRICS(X)
 #undef X
 };
@@ -176,5 +179,6 @@ WEIR_PLUGIN(.name = "network", .version = "1.0.0", .kind = WEIR_COLLECTOR,
 		WEIR_CAP_SYS_PTRACE | WEIR_CAP_DAC_READ_SEARCH,
 	.state_size = sizeof(struct network), .options = WEIR_TABLE(options),
 	.schemas = WEIR_TABLE(schemas), .metrics = WEIR_TABLE(metrics),
-	.sources = WEIR_TABLE(sources),
+	.sources = WEIR_TABLE(sources), .queries = { net_queries, NET_QUERIES, sizeof(struct weir_query) },
+	.collect = net_publish, .start = net_engine_start,
 	.init = init, .fini = fini, .stop = net_engine_stop);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names of interfaces: from their number, remembered for 10 s, since interfaces come and go and
+ * are renamed. Only of Weir's own network namespace: elsewhere the number is another's.
+ * What may fail: the interface is gone, or the namespace's cookie cannot be asked for (before
+ * 5.14, then all numbers are taken to be of this namespace); the record then has no name.
+ */
+#include "network.h"
+
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FRESH_NS 10000000000ull
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+void net_interface_init(struct network *n)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof n->own_netns;
+
+	if (fd < 0)
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &n->own_netns, &len))
+		n->own_netns = 0;
+	close(fd);
+}
+
+static void look_up(struct weir_plugin *p, struct net_link *l)
+{
+	char path[64], mac[32];
+	ssize_t len;
+
+	if (!if_indextoname(l->index, l->name)) {
+		l->name[0] = 0;
+		return;
+	}
+	snprintf(path, sizeof path, "/sys/class/net/%s/address", l->name);
+	len = p->host->read_file(p, path, mac, sizeof mac - 1);
+	if (len < 17 || mac[2] != ':')
+		return;
+	memcpy(l->mac, mac, 17);
+	l->mac[17] = 0;
+}
+
+void net_interface_fill(struct weir_plugin *p, struct weir_flow *r)
+{
+	struct network *n = weir_state(p);
+	struct net_link *l = &n->links[r->interface_index % NET_LINKS];
+	uint64_t now = weir_now(p);
+
+	if (!r->interface_index || r->interface_name[0] ||
+	    (r->netns_cookie && n->own_netns && r->netns_cookie != n->own_netns))
+		return;
+	if (l->index != r->interface_index || now - l->at_ns > FRESH_NS) {
+		*l = (struct net_link){ .index = r->interface_index, .at_ns = now };
+		look_up(p, l);
+	}
+	memcpy(r->interface_name, l->name, sizeof r->interface_name);
+	memcpy(r->interface_mac, l->mac, sizeof r->interface_mac);
+}
