@@ -193,7 +193,7 @@ static int give(struct sock_table *t, struct sock_entry *e, const struct sock_co
 	t->stats.deltas++;
 	e->last = *now;
 	e->given_ns = now_ns;
-	e->flags &= (uint8_t)~SOCK_QUIET;
+	e->flags &= (uint8_t)~(SOCK_QUIET | SOCK_OWNER_NEW);
 	return 0;
 }
 
@@ -220,7 +220,7 @@ void sock_owned(struct sock_table *t, struct sock_entry *e, uint32_t pid, const 
 	e->flags &= (uint8_t)~SOCK_OWNER_WEAK;
 	memcpy(e->comm, comm, sizeof e->comm);
 	if (!e->cookie) /* it is given with the next reading */
-		e->given_ns = 0;
+		e->flags |= SOCK_OWNER_NEW;
 	if (e->flags & (SOCK_LISTENING | SOCK_QUIET) || !e->cookie || !t->sink.owner)
 		return;
 	set_owner(e, &d);
@@ -229,8 +229,8 @@ void sock_owned(struct sock_table *t, struct sock_entry *e, uint32_t pid, const 
 
 /* ---- readings ------------------------------------------------------------------- */
 
-/* An accepted socket is its listener's until more is known. */
-static void inherit(struct sock_table *t, struct sock_entry *e)
+/* Is there a listener that accepted it? Then it is that one's until more is known. */
+static bool inherit(struct sock_table *t, struct sock_entry *e)
 {
 	static const uint8_t any[16], any4[16] = { [10] = 0xff, [11] = 0xff };
 
@@ -238,7 +238,7 @@ static void inherit(struct sock_table *t, struct sock_entry *e)
 		const struct sock_entry *of = &t->entry[t->listener[l]];
 
 		if (of->key.port[0] != e->key.port[0] || of->key.proto != e->key.proto ||
-		    of->key.netns != e->key.netns || !of->pid)
+		    of->key.netns != e->key.netns)
 			continue;
 		if (memcmp(of->key.addr[0], any, 16) && memcmp(of->key.addr[0], any4, 16) &&
 		    memcmp(of->key.addr[0], e->key.addr[0], 16))
@@ -247,9 +247,10 @@ static void inherit(struct sock_table *t, struct sock_entry *e)
 		memcpy(e->comm, of->comm, sizeof e->comm);
 		if (!e->cgroup)
 			e->cgroup = of->cgroup;
-		e->flags |= SOCK_OWNER_WEAK;
-		return;
+		e->flags |= of->pid ? SOCK_OWNER_WEAK : 0;
+		return true;
 	}
+	return false;
 }
 
 /* Where a socket older than the table starts: at its counts, less what nobody has yet. */
@@ -273,6 +274,7 @@ static void start_from(struct sock_table *t, struct sock_entry *e, const struct 
 static struct sock_entry *add(struct sock_table *t, const struct sock_reading *r, uint64_t now_ns)
 {
 	struct sock_entry *e = take(t);
+	bool accepted = false;
 
 	if (!e) {
 		t->stats.untracked++;
@@ -295,9 +297,11 @@ static struct sock_entry *add(struct sock_table *t, const struct sock_reading *r
 	if (r->listening)
 		give_listen(t, e, true);
 	else
-		inherit(t, e);
+		accepted = inherit(t, e);
 	if (r->counts && (t->baseline || t->overflowed))
 		start_from(t, e, r);
+	else if (r->counts && accepted && e->key.proto == 6)
+		e->last.segs[0]--; /* its SYN-ACK was sent before there was a socket to count it */
 	return e;
 }
 
@@ -317,7 +321,7 @@ static bool has_news(const struct sock_entry *e, const struct sock_reading *r, u
 		return false;
 	if (e->flags & SOCK_COUNTS)
 		return memcmp(&e->last, &r->now, sizeof e->last);
-	return e->flags & SOCK_QUIET || e->state != r->state || now_ns - e->given_ns >= KEEPALIVE_NS;
+	return e->flags & (SOCK_QUIET | SOCK_OWNER_NEW) || e->state != r->state || now_ns - e->given_ns >= KEEPALIVE_NS;
 }
 
 static struct sock_entry *entry_of(struct sock_table *t, const struct sock_reading *r, uint64_t now_ns)

@@ -16,6 +16,7 @@ enum sock_flags {
 	SOCK_GONE = 16,        /* its flow has ended, its last word has not come */
 	SOCK_OWNER_WEAK = 32,  /* the listener's */
 	SOCK_QUIET = 64,       /* flow not given yet */
+	SOCK_OWNER_NEW = 128,  /* owner not given yet, and only a delta can */
 };
 
 /* What each reading of an idle socket touches comes first: one cache line. */
