@@ -183,7 +183,7 @@ static int give(struct sock_table *t, struct sock_entry *e, const struct sock_co
 	d.drops = now->drops - e->last.drops;
 	if (e->state == TCP_SYN_SENT_ && e->key.proto == 6)
 		d.bits |= WEIR_FLOW_ACTIVE;
-	if (e->state == TCP_SYN_RECV_ && e->key.proto == 6)
+	if (e->accepted || (e->state == TCP_SYN_RECV_ && e->key.proto == 6))
 		d.bits |= WEIR_FLOW_PASSIVE;
 	rc = t->sink.flow(t->sink.arg, &e->key, &d, &x);
 	if (rc) {
@@ -253,28 +253,9 @@ static bool inherit(struct sock_table *t, struct sock_entry *e)
 	return false;
 }
 
-/* Where a socket older than the table starts: at its counts, less what nobody has yet. */
-static void start_from(struct sock_table *t, struct sock_entry *e, const struct sock_reading *r)
-{
-	uint64_t packets[2], bytes[2];
-
-	e->last = r->now;
-	if (!t->sink.known || !t->sink.known(t->sink.arg, &r->key, packets, bytes))
-		return;
-	for (int i = 0; i < 2; i++) {
-		uint64_t known = bytes[i] - (bytes[i] < packets[i] * r->header ? bytes[i] : packets[i] * r->header);
-
-		if (packets[i] < r->now.segs[i])
-			e->last.segs[i] = (uint32_t)packets[i];
-		if (known < r->now.payload[i])
-			e->last.payload[i] = known;
-	}
-}
-
 static struct sock_entry *add(struct sock_table *t, const struct sock_reading *r, uint64_t now_ns)
 {
 	struct sock_entry *e = take(t);
-	bool accepted = false;
 
 	if (!e) {
 		t->stats.untracked++;
@@ -297,10 +278,10 @@ static struct sock_entry *add(struct sock_table *t, const struct sock_reading *r
 	if (r->listening)
 		give_listen(t, e, true);
 	else
-		accepted = inherit(t, e);
+		e->accepted = inherit(t, e);
 	if (r->counts && (t->baseline || t->overflowed))
-		start_from(t, e, r);
-	else if (r->counts && accepted && e->key.proto == 6)
+		e->last = r->now; /* older than the table: it starts from there */
+	else if (r->counts && e->accepted && e->key.proto == 6)
 		e->last.segs[0]--; /* its SYN-ACK was sent before there was a socket to count it */
 	return e;
 }

@@ -25,7 +25,7 @@ struct sock_entry {
 	struct sock_counts last;       /* up to here the sink has it */
 	uint32_t next;                 /* of the same slot, or of the free ones */
 	uint32_t round;                /* when it was seen last */
-	uint8_t flags, state, header, tries;
+	uint8_t flags, state, header, tries : 4, accepted : 1;
 
 	uint32_t inode, uid, pid, srtt_us, ifindex, netns;
 	uint64_t cookie, cgroup, given_ns;

@@ -52,8 +52,7 @@ static struct {
 	struct weir_flow_delta last;
 	struct weir_flow_key key;
 	uint16_t port;                 /* count only what has this port at its peer; 0: all */
-	bool refuse, known;
-	uint64_t known_packets[2], known_bytes[2];
+	bool refuse;
 } got;
 
 static int flow(void *arg, const struct weir_flow_key *k, const struct weir_flow_delta *d,
@@ -94,15 +93,7 @@ static void on_listen(void *arg, const struct weir_flow_listen *l)
 		got.shuts++;
 }
 
-static bool known(void *arg, const struct weir_flow_key *k, uint64_t packets[2], uint64_t bytes[2])
-{
-	(void)arg, (void)k;
-	memcpy(packets, got.known_packets, sizeof got.known_packets);
-	memcpy(bytes, got.known_bytes, sizeof got.known_bytes);
-	return got.known;
-}
-
-static const struct sock_sink sink = { .flow = flow, .owner = owner, .listen = on_listen, .known = known };
+static const struct sock_sink sink = { .flow = flow, .owner = owner, .listen = on_listen };
 
 static int setup(void **state)
 {
@@ -169,24 +160,6 @@ static void old_and_new(void **state)
 	assert_int_equal(got.closed, 2);
 	sock_table_free(t);
 	assert_int_equal(got.heap.blocks, 0);
-}
-
-/* What has been counted of an old socket elsewhere is not counted again, the rest is. */
-static void taken_over(void **state)
-{
-	struct sock_table *t = table(1024);
-
-	(void)state;
-	got.known = true;
-	got.known_packets[0] = got.known_packets[1] = 90;
-	got.known_bytes[0] = 90 * 40 + 4000;
-	got.known_bytes[1] = 1ull << 40; /* more than there is: nothing, and never less than that */
-	sock_round(t, SECOND);
-	see(t, reading(1, 100, 5000), SECOND);
-	assert_int_equal(got.packets[0], 10);
-	assert_int_equal(got.bytes[0], 10 * 40 + 1000);
-	assert_int_equal(got.bytes[1], 10 * 40);
-	sock_table_free(t);
 }
 
 /* Counts are u32 in the kernel, and wrap. */
@@ -667,7 +640,7 @@ static void lines(void **state)
 int main(void)
 {
 	static const struct CMUnitTest pure[] = {
-		TEST(old_and_new), TEST(taken_over), TEST(wrapped), TEST(refused), TEST(vanished),
+		TEST(old_and_new), TEST(wrapped), TEST(refused), TEST(vanished),
 		TEST(used_again), TEST(full), TEST(no_memory), TEST(lines),
 	};
 	static const struct CMUnitTest real[] = {
