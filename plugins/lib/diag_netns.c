@@ -40,10 +40,16 @@ static const int groups[] = {
 static int open_events(void)
 {
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+	struct sockaddr_nl any = { .nl_family = AF_NETLINK };
 	int bytes = EVENTS_BYTES;
 
 	if (fd < 0)
 		return -1;
+	/* Without a port of its own it has the kernel's, and gets nothing that the kernel sends. */
+	if (bind(fd, (struct sockaddr *)&any, sizeof any)) {
+		close(fd);
+		return -1;
+	}
 	/* without CAP_NET_ADMIN as far as net.core.rmem_max lets it */
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes))
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);

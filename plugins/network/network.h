@@ -88,7 +88,7 @@ struct net_bpf;     /* source_bpf.c */
 struct net_packet;  /* source_packet.c */
 struct net_replay;  /* source_replay.c */
 struct net_diag;    /* source_diag.c */
-struct net_proc;    /* source of /proc/net */
+struct net_proc;    /* source_proc.c */
 
 struct network {
 	/* ---- options ---- */
@@ -174,5 +174,11 @@ extern const struct weir_query net_queries[NET_QUERIES];
 /* source_*.c: each names its callbacks here, and has a row in network.c */
 int net_live_probe(struct weir_plugin *p);     /* sources of live data: not while replaying */
 int net_replay_probe(struct weir_plugin *p);
+int net_diag_start(struct weir_plugin *p);
+int net_diag_tick(struct weir_plugin *p);
+void net_diag_stop(struct weir_plugin *p);
+int net_proc_start(struct weir_plugin *p);
+int net_proc_tick(struct weir_plugin *p);
+void net_proc_stop(struct weir_plugin *p);
 
 #endif
