@@ -21,10 +21,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
 /* Both ends of every link; see net.h for why. Locally administered. */
 static const uint8_t the_mac[6] = { 0x02, 0x77, 0x65, 0x69, 0x72, 0x01 };
 
-static struct ns root = { -1, 0 };
+static struct ns root = { .fd = -1 };
 static const struct ns *current;
 
 void net_die(const char *format, ...)
@@ -43,12 +47,18 @@ void net_die(const char *format, ...)
 
 static void ns_open(struct ns *ret)
 {
+	socklen_t len = sizeof ret->cookie;
 	struct stat st;
+	int fd;
 
 	ret->fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (ret->fd < 0 || fstat(ret->fd, &st))
 		net_die("cannot open a namespace");
 	ret->inode = (uint32_t)st.st_ino;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &ret->cookie, &len))
+		net_die("a namespace without a cookie"); /* before Linux 5.14 */
+	close(fd);
 }
 
 const struct ns *ns_root(void)

@@ -21,7 +21,8 @@
 
 struct ns {
 	int fd;
-	uint32_t inode; /* as in the records' field netns */
+	uint32_t inode;  /* as in the records' field netns, if that is known */
+	uint64_t cookie; /* as in netns_cookie */
 };
 
 struct link_counters {

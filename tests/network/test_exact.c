@@ -37,7 +37,7 @@ static uint32_t datagram_count(void)
 /* One flow in each of these places; netns 0 ends them. */
 struct place {
 	enum flow_scope scope;
-	uint32_t netns;
+	uint64_t netns;
 };
 
 static void expect_at(const struct place *places, const struct expectation *row)
@@ -138,8 +138,8 @@ static void check_beside(bool server)
 	struct net_pair p;
 
 	pair_new(&p, 11);
-	const struct place places[] = { { FLOW_HOST, p.client.inode }, { FLOW_HOST, p.server.inode },
-		                        { FLOW_WIRE, server ? p.server.inode : p.client.inode }, { 0, 0 } };
+	const struct place places[] = { { FLOW_HOST, p.client.cookie }, { FLOW_HOST, p.server.cookie },
+		                        { FLOW_WIRE, server ? p.server.cookie : p.client.cookie }, { 0, 0 } };
 
 	expect_init(&e, 100);
 	watch_start(&w, server ? &p.server : &p.client,

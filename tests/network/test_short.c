@@ -37,7 +37,7 @@ static struct flow *flow_at(const struct seen *v, uint32_t n, const struct ns *n
 	struct sockaddr_storage a, b;
 
 	addresses(v, n, &a, &b);
-	return flows_find(&w.flows, FLOW_HOST, ns->inode, IPPROTO_TCP, &a, &b);
+	return flows_find(&w.flows, FLOW_HOST, ns->cookie, IPPROTO_TCP, &a, &b);
 }
 
 static bool all_there(struct watch *watch, void *arg)
@@ -117,7 +117,7 @@ static void sum(const struct ns *ns, struct counts *ret_out, struct counts *ret_
 		const struct flow *f = &w.flows.pool[i];
 		unsigned c = f->source_end;
 
-		if (f->netns != ns->inode || f->scope != FLOW_HOST)
+		if (f->netns != ns->cookie || f->scope != FLOW_HOST)
 			continue;
 		ret_out->packets += f->from[c].packets;
 		ret_out->bytes += f->from[c].bytes;
