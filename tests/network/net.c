@@ -478,8 +478,7 @@ static void address(const struct ns *ns, const char *name, unsigned n, unsigned 
 
 static void pair_begin(struct net_pair *p, unsigned n, unsigned server_n)
 {
-	p->n = n;
-	p->server_n = server_n;
+	*p = (struct net_pair){ .n = n, .server_n = server_n };
 	ns_new(&p->client);
 	ns_new(&p->server);
 	roomy(&p->client);
@@ -507,6 +506,7 @@ static void gateway(const struct ns *ns, unsigned n, unsigned end)
 void pair_new_routed(struct net_pair *p, unsigned n, const struct ns *router)
 {
 	pair_begin(p, n, n + 1);
+	p->router = router;
 	link_pair(&p->client, "c0", router, "r0");
 	link_pair(router, "r1", &p->server, "s0");
 	address(&p->client, "c0", n, 1);
@@ -525,10 +525,20 @@ void pair_free(struct net_pair *p)
 	ns_free(&p->server);
 }
 
-void pair_offload(const struct net_pair *p, enum offload how)
+uint64_t pair_l3(const struct net_pair *p, uint64_t bytes, uint64_t packets)
 {
+	return p->merging ? bytes : bytes - 14 * packets;
+}
+
+void pair_offload(struct net_pair *p, enum offload how)
+{
+	p->merging = how == OFFLOAD_MERGE;
 	link_offload(&p->client, "c0", how == OFFLOAD_ON, how != OFFLOAD_OFF);
 	link_offload(&p->server, "s0", how == OFFLOAD_ON, how != OFFLOAD_OFF);
+	if (!p->router)
+		return;
+	link_offload(p->router, "r0", how == OFFLOAD_ON, how != OFFLOAD_OFF);
+	link_offload(p->router, "r1", how == OFFLOAD_ON, how != OFFLOAD_OFF);
 }
 
 socklen_t pair_address(const struct net_pair *p, int family, unsigned end, uint16_t port,
