@@ -9,13 +9,12 @@
 #include "gates.h"
 #include "net.h"
 #include "privilege.h"
+#include "traffic_gates.h"
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/pkt_sched.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -28,7 +27,6 @@
 
 #include <cmocka.h>
 
-#define PORT   7741
 #define TCX(egress) (46 + (egress))
 
 static struct net_pair pair;
@@ -39,7 +37,7 @@ static const struct weir_source source = {
 
 static struct weir__bpf *open_gates(bool on)
 {
-	uint16_t port = htons(PORT);
+	uint16_t port = htons(GATES_PORT);
 	uint32_t pid = (uint32_t)getpid();
 	struct weir__bpf *b;
 
@@ -71,36 +69,6 @@ static struct weir__bpf_program *row(struct weir__bpf *b, enum gate gate)
 static int at(struct weir__bpf *b, unsigned ifindex, uint32_t flags, bool on)
 {
 	return weir__bpf_attach_at(b, "gate_tc", (int)ifindex, flags, on);
-}
-
-static int udp(const struct ns *ns)
-{
-	const struct ns *was = ns_enter(ns);
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	ns_enter(was);
-	assert_true(fd >= 0);
-	return fd;
-}
-
-/* n datagrams from end `from` to the other; all of them arrive. */
-static void send_from(unsigned from, int n)
-{
-	int out = udp(from == 1 ? &pair.client : &pair.server), in = udp(from == 1 ? &pair.server : &pair.client);
-	struct sockaddr_storage to;
-	socklen_t len = pair_address(&pair, AF_INET, 3 - from, PORT, &to);
-
-	assert_int_equal(bind(in, (struct sockaddr *)&to, len), 0);
-	for (int i = 0; i < n; i++) {
-		struct pollfd p = { .fd = in, .events = POLLIN };
-		char text[16];
-
-		assert_int_equal(sendto(out, "through", 7, 0, (struct sockaddr *)&to, len), 7);
-		assert_int_equal(poll(&p, 1, 10000), 1);
-		assert_int_equal(recv(in, text, sizeof text, 0), 7);
-	}
-	close(in);
-	close(out);
 }
 
 /* ---- what is at an interface ----------------------------------------------------------------- */
@@ -180,21 +148,21 @@ static void counts(void)
 	assert_int_equal(at(b, c0, WEIR_ATTACH_EGRESS, true), 0);
 	assert_int_equal(at(b, c0, WEIR_ATTACH_EGRESS, true), 0); /* it is */
 	assert_true(row(b, GATE_TC)->attached);
-	send_from(1, 20);
-	send_from(2, 5); /* the other direction */
+	send_from(&pair, 1, 20);
+	send_from(&pair, 2, 5); /* the other direction */
 	assert_int_equal(seen(b, GATE_TC), 20);
 	assert_int_equal(at(b, c0, WEIR_ATTACH_INGRESS | WEIR_ATTACH_LAST, true), 0);
-	send_from(2, 5);
+	send_from(&pair, 2, 5);
 	assert_int_equal(seen(b, GATE_TC), 25);
 	assert_true(row(b, GATE_TC)->runs >= 25);
 
 	weir__bpf_enable(b, false); /* off: they pass, unseen */
-	send_from(1, 3);
-	send_from(2, 3);
+	send_from(&pair, 1, 3);
+	send_from(&pair, 2, 3);
 	weir__bpf_enable(b, true);
 	assert_int_equal(at(b, c0, WEIR_ATTACH_EGRESS, false), 0);
 	assert_int_equal(at(b, c0, WEIR_ATTACH_EGRESS, false), 0);
-	send_from(1, 3);
+	send_from(&pair, 1, 3);
 	assert_int_equal(seen(b, GATE_TC), 25);
 
 	assert_int_equal(at(b, 99999, 0, true), -ENODEV);
@@ -218,19 +186,19 @@ static void sheds(void)
 	ns_enter(&pair.client);
 	assert_int_equal(at(b, x0, WEIR_ATTACH_EGRESS, true), 0);
 	assert_int_equal(at(b, c0, WEIR_ATTACH_EGRESS, true), 0);
-	send_from(1, 2);
+	send_from(&pair, 1, 2);
 	assert_int_equal(weir__bpf_shed(b, 2), 0);
 	assert_false(row(b, GATE_TC)->attached);
 	assert_true(row(b, GATE_EGRESS)->attached);
-	send_from(1, 2);
+	send_from(&pair, 1, 2);
 	assert_int_equal(seen(b, GATE_TC), 2);
 	/* What the plugin asks for meanwhile is done later; an interface may be gone by then. */
 	assert_int_equal(at(b, c0, WEIR_ATTACH_INGRESS, true), 0);
 	link_delete(&pair.client, "x0");
 	assert_int_equal(weir__bpf_shed(b, 0), 0);
 	assert_true(row(b, GATE_TC)->attached);
-	send_from(1, 2);
-	send_from(2, 2);
+	send_from(&pair, 1, 2);
+	send_from(&pair, 2, 2);
 	assert_int_equal(seen(b, GATE_TC), 6);
 	assert_int_equal(weir__bpf_shed(b, 2), 0);
 	weir__bpf_free(b); /* while it is shed: nothing leaks */
@@ -320,12 +288,12 @@ static void killed(void **state)
 	assert_int_equal(at(b, c0, WEIR_ATTACH_EGRESS, true), 0);
 	assert_int_equal(filters("egress"), 2);
 	assert_int_equal(filters("ingress"), 0);
-	send_from(1, 4);
+	send_from(&pair, 1, 4);
 	assert_int_equal(seen(a, GATE_TC), 4);
 	assert_int_equal(seen(b, GATE_TC), 4);
 	weir__bpf_free(a);
 	assert_int_equal(filters("egress"), 1);
-	send_from(1, 4);
+	send_from(&pair, 1, 4);
 	assert_int_equal(seen(b, GATE_TC), 8);
 	weir__bpf_free(b);
 	ns_enter(NULL);
@@ -383,7 +351,7 @@ static void others(void **state)
 	ns_enter(&pair.client);
 	assert_int_equal(at(b, c0, WEIR_ATTACH_EGRESS, true), -EBUSY);
 	assert_int_equal(at(b, c0, WEIR_ATTACH_INGRESS, true), 0);
-	send_from(2, 3);
+	send_from(&pair, 2, 3);
 	assert_int_equal(seen(b, GATE_TC), 3);
 	weir__bpf_free(b);
 	ns_enter(NULL);
@@ -392,19 +360,6 @@ static void others(void **state)
 }
 
 /* ---- cgroups -------------------------------------------------------------------------------------- */
-
-static uint32_t at_root(enum bpf_attach_type type)
-{
-	uint32_t ids[64], n = 64, flags = 0;
-	bool whole;
-	int fd = weir__cgroup_root(&whole), rc;
-
-	assert_true(fd >= 0);
-	rc = bpf_prog_query(fd, type, 0, &flags, ids, &n);
-	close(fd);
-	assert_int_equal(rc, 0);
-	return n;
-}
 
 static void connect_once(void)
 {
@@ -422,15 +377,15 @@ static void connect_once(void)
 
 static void cgroup(void **state)
 {
-	uint32_t before = at_root(BPF_CGROUP_INET_EGRESS);
+	uint32_t before = at_root();
 	struct weir__bpf *b = open_gates(true);
 
 	(void)state;
 	for (int i = 0; i < GATE_TC; i++)
 		if (!row(b, (enum gate)i)->attached)
 			fail_msg("%s", row(b, (enum gate)i)->error);
-	assert_int_equal(at_root(BPF_CGROUP_INET_EGRESS), before + 1);
-	send_from(1, 9);
+	assert_int_equal(at_root(), before + 1);
+	send_from(&pair, 1, 9);
 	connect_once();
 	assert_int_equal(seen(b, GATE_EGRESS), 9);
 	assert_int_equal(seen(b, GATE_INGRESS), 9);
@@ -438,25 +393,25 @@ static void cgroup(void **state)
 	assert_int_equal(seen(b, GATE_CONNECT), 1);
 	assert_true(seen(b, GATE_OPS) >= 1);
 	weir__bpf_enable(b, false); /* off: all of it goes on as before, unseen */
-	send_from(1, 9);
+	send_from(&pair, 1, 9);
 	connect_once();
 	assert_int_equal(seen(b, GATE_EGRESS), 9);
 	assert_int_equal(seen(b, GATE_CONNECT), 1);
 	weir__bpf_free(b);
-	assert_int_equal(at_root(BPF_CGROUP_INET_EGRESS), before);
+	assert_int_equal(at_root(), before);
 }
 
 /* Another host takes it over: the counts go on, nothing is at the root twice. */
 static void handed_over(void **state)
 {
-	uint32_t before = at_root(BPF_CGROUP_INET_EGRESS);
+	uint32_t before = at_root();
 	struct weir__bpf *a = open_gates(true), *b;
 	struct weir__bpf_handles h;
-	uint16_t port = htons(PORT);
+	uint16_t port = htons(GATES_PORT);
 	uint32_t pid = (uint32_t)getpid();
 
 	(void)state;
-	send_from(1, 2);
+	send_from(&pair, 1, 2);
 	assert_int_equal(weir__bpf_new(&source, 65536, &b), 0);
 	assert_int_equal(weir__bpf_set_const(b, "gates_port", &port, sizeof port), 0);
 	assert_int_equal(weir__bpf_set_const(b, "gates_tgid", &pid, sizeof pid), 0);
@@ -465,17 +420,17 @@ static void handed_over(void **state)
 	assert_int_equal(weir__bpf_adopt(b, &h), 0);
 	weir__bpf_handles_close(&h);
 	weir__bpf_part(a);
-	assert_int_equal(at_root(BPF_CGROUP_INET_EGRESS), before + 1);
-	send_from(1, 2);
+	assert_int_equal(at_root(), before + 1);
+	send_from(&pair, 1, 2);
 	assert_int_equal(seen(b, GATE_EGRESS), 4);
 	/* It is the other's now: shed, it is gone; after, it is back. */
 	assert_int_equal(weir__bpf_shed(b, 3), 0);
-	assert_int_equal(at_root(BPF_CGROUP_INET_EGRESS), before);
+	assert_int_equal(at_root(), before);
 	assert_int_equal(weir__bpf_shed(b, 0), 0);
-	assert_int_equal(at_root(BPF_CGROUP_INET_EGRESS), before + 1);
+	assert_int_equal(at_root(), before + 1);
 	ns_enter(&pair.client);
 	assert_int_equal(at(b, link_index(&pair.client, "c0"), WEIR_ATTACH_EGRESS, true), 0);
-	send_from(1, 2);
+	send_from(&pair, 1, 2);
 	assert_int_equal(seen(b, GATE_EGRESS), 6);
 	assert_int_equal(seen(b, GATE_TC), 2);
 	/* With interfaces it cannot be handed over again: they are exchanged. */
@@ -483,7 +438,7 @@ static void handed_over(void **state)
 	assert_false(h.movable);
 	weir__bpf_free(b);
 	ns_enter(NULL);
-	assert_int_equal(at_root(BPF_CGROUP_INET_EGRESS), before);
+	assert_int_equal(at_root(), before);
 }
 
 /* ---- maps, on a thread that has no rights ---------------------------------------------------------- */
@@ -511,7 +466,7 @@ static void drained(void **state)
 	uint64_t sum = 0;
 
 	(void)state;
-	send_from(1, 6);
+	send_from(&pair, 1, 6);
 	weir__bpf_enable(d.b, false);
 	assert_int_equal(weir__privilege_bare(drain, &d), 0);
 	assert_int_equal(d.rc, -ENOENT); /* and that was all */
