@@ -411,7 +411,8 @@ static bool ask_round(const struct weir__live *live, const struct weir__cli *cli
 static bool print_json(const struct weir__live *live)
 {
 	json_t *frame = live->ops->json(live->view);
-	bool ok = frame && json_dumpf(frame, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12)) == 0;
+	/* ASCII: it may be looked at on a terminal. */
+	bool ok = frame && json_dumpf(frame, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12) | JSON_ENSURE_ASCII) == 0;
 
 	json_decref(frame);
 	printf("\n");

@@ -124,7 +124,7 @@ static void say_nobody(struct weir__watch *w, const json_t *status, char *why, s
 static bool append(json_t *array, const char *word)
 {
 	/* Not UTF-8, or no memory: without this word the answer would be another. */
-	return !array || json_array_append_new(array, json_string(word)) == 0;
+	return json_array_append_new(array, json_string(word)) == 0;
 }
 
 bool weir__watch_filter(const char *text, json_t *ret)
@@ -140,14 +140,14 @@ bool weir__watch_filter(const char *text, json_t *ret)
 		if (!begins && !*word)
 			return false;
 		if (begins && *word)
-			ok &= append(ret, word);
+			ok &= !ret || append(ret, word);
 		/* A word without = goes on with the value: names of processes have spaces. */
 		if (begins)
 			len = 0;
 		snprintf(word + len, sizeof word - len, "%s%.*s", begins ? "" : " ", (int)n, at);
 		at += n + strspn(at + n, " ");
 	}
-	return (!*word || append(ret, word)) && ok;
+	return (!*word || !ret || append(ret, word)) && ok;
 }
 
 static const json_t *argument_of(const json_t *query, const char *name)
@@ -163,7 +163,7 @@ static const json_t *argument_of(const json_t *query, const char *name)
 
 /* The plugin sorts too, so that a bounded answer has the rows that are wanted. false: it
  * cannot sort by just this. */
-static bool add_sort(const struct weir__watch *w, const json_t *query, json_t *args)
+static bool add_sort(const struct weir__watch *w, const json_t *query, json_t *args, bool *ok)
 {
 	const json_t *choices = json_object_get(argument_of(query, "sort"), "choices");
 	const char *at = w->sort->asked ? w->sort->asked : "";
@@ -173,8 +173,10 @@ static bool add_sort(const struct weir__watch *w, const json_t *query, json_t *a
 		size_t n = strcspn(at, " ");
 
 		snprintf(arg, sizeof arg, "sort=%.*s", (int)n, at);
-		if (has_word(choices, arg + 5) && append(args, arg))
+		if (has_word(choices, arg + 5)) {
+			*ok &= append(args, arg);
 			return first && w->sort->exact && !w->reverse;
+		}
 		at += n + strspn(at + n, " ");
 	}
 	return false;
@@ -190,14 +192,14 @@ static json_t *arguments(struct weir__watch *w, const json_t *query)
 	char text[48];
 	bool ok = !w->table->argument || append(args, w->table->argument);
 
-	w->asked_limit = !add_sort(w, query, args) || !limit ? WEIR__WATCH_ROWS
+	w->asked_limit = !add_sort(w, query, args, &ok) || !limit ? WEIR__WATCH_ROWS
 		: w->limit ? w->limit : WEIR__WATCH_LIMIT;
 	if (most >= 1 && (double)w->asked_limit > most)
 		w->asked_limit = (size_t)most;
 	snprintf(text, sizeof text, "limit=%zu", w->asked_limit);
 	ok &= !limit || append(args, text);
-	ok &= weir__watch_filter(w->filter, args);
-	if (args && ok)
+	ok &= args && weir__watch_filter(w->filter, args);
+	if (ok)
 		return args;
 	json_decref(args);
 	return NULL;

@@ -60,7 +60,7 @@ static double by_queries(const struct weir__watch_row *r, const char *field)
 
 static const struct weir__watch_column flow_columns[] = {
 	{ { "PROCESS",     7, 24, false, 2 },  weir__cell_process, "comm process" },
-	{ { "DIRECTION",   8, 9,  false, 12 }, weir__cell_text, "direction" },
+	{ { "DIR",         6, 8,  false, 12 }, weir__cell_text, "direction" },
 	{ { "SOURCE",      9, 47, false, 3 },  weir__cell_source, "source" },
 	{ { "DESTINATION", 11, 47, false, 0 }, weir__cell_destination, "destination" },
 	{ { "PROTO",       5, 8,  false, 8 },  weir__cell_text, "transport" },
@@ -132,7 +132,7 @@ const struct weir__watch_kind weir__watch_flows = {
 /* ---- dns ------------------------------------------------------------------------------- */
 
 static const struct weir__watch_column query_columns[] = {
-	{ { "AGE",     5, 30, true,  5 },  weir__cell_when, "time" },
+	{ { "WHEN",    5, 30, true,  5 },  weir__cell_when, "time" },
 	{ { "PROCESS", 7, 24, false, 3 },  weir__cell_process, "comm process" },
 	{ { "NAME",    8, 64, false, 0 },  weir__cell_text, "name" },
 	{ { "TYPE",    4, 10, false, 4 },  weir__cell_text, "type" },
@@ -143,14 +143,20 @@ static const struct weir__watch_column query_columns[] = {
 	{ { "PROTO",   5, 8,  false, 9 },  weir__cell_text, "transport" },
 	{ { "CLIENT",  9, 47, false, 10 }, weir__cell_text, "client" },
 };
-/* Words of WEIR__CLI_DNS_SORTS. */
+/* The latest first. A date need not become seconds to be put in order. */
 static double by_when(const struct weir__watch_row *r, const char *field)
 {
-	double age = weir__watch_number(r->o, "age_ns");
+	double age = weir__watch_number(r->o, "age_ns"), s;
+	unsigned y, m, d, h, min;
 
-	return isnan(age) ? weir__watch_number(r->o, field) : -age;
+	if (isfinite(age))
+		return -age;
+	if (sscanf(weir__watch_text(r->o, field), "%4u-%2u-%2uT%2u:%2u:%10lf", &y, &m, &d, &h, &min, &s) == 6)
+		return ((((double)y * 12 + m) * 31 + d) * 24 + h) * 3600 + min * 60 + s;
+	return weir__watch_number(r->o, field);
 }
 
+/* Words of WEIR__CLI_DNS_SORTS. */
 static const struct weir__watch_sort query_sorts[] = {
 	{ "time", by_when, "time", "time", true },
 	{ "latency", by_number, "latency_ns", "latency", true },
