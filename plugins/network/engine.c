@@ -153,14 +153,20 @@ void net_listen(struct weir_plugin *p, const struct weir_flow_listen *l)
 void net_engine_stop(struct weir_plugin *p)
 {
 	struct network *n = weir_state(p);
+	struct flow_stats before, after;
+	bool more;
 
 	if (!n->flows)
 		return;
 	p->host->timer_stop(n->more);
 	p->host->timer_stop(n->stats_timer);
 	n->more = n->stats_timer = NULL;
-	/* The host takes as much as there is, and counts what it has no room for. */
-	do
+	/* The host takes as much as there is, and counts what it has no room for. What cannot be
+	 * ended for want of memory stays: the next source may go on with it. */
+	do {
+		flow_stats(n->flows, &before);
 		n->round_records = 0;
-	while (flow_flush(n->flows, weir_now(p), ROUND_NS, WEIR_END_FORCED));
+		more = flow_flush(n->flows, weir_now(p), ROUND_NS, WEIR_END_FORCED);
+		flow_stats(n->flows, &after);
+	} while (more && (before.flows != after.flows || before.queued != after.queued));
 }

@@ -151,6 +151,7 @@ void net_listen(struct weir_plugin *p, const struct weir_flow_listen *l);
 int net_filters_init(struct weir_plugin *p);
 void net_filters_fini(struct weir_plugin *p);
 bool net_filter_text(const char *pattern, const char *text, size_t max);
+bool net_filter_address(const char *item, struct net_rule *ret);
 
 /* filter_match.c: is a flow with this record wanted? */
 bool net_filter_wants(const struct network *n, const struct weir_flow *r);
