@@ -12,6 +12,7 @@
 
 #define ROUND_NS 5000000ull  /* half of what a callback may take */
 #define PAUSE_NS 1000000ull  /* timers have 1 ms */
+#define ADDRESSES_NS 10000000000ull /* addresses come and go with interfaces */
 
 static void *engine_realloc(void *arg, void *ptr, size_t size)
 {
@@ -127,6 +128,10 @@ void net_pump(struct weir_plugin *p, uint64_t up_to_ns)
 
 	if (up_to_ns > n->pumped_ns)
 		n->pumped_ns = up_to_ns;
+	if (weir_now(p) - n->addresses_ns > ADDRESSES_NS) {
+		n->addresses_ns = weir_now(p);
+		net_addresses_read(n);
+	}
 	work(p, n);
 }
 

@@ -115,6 +115,7 @@ struct network {
 	struct flow_table *flows;
 	struct weir_timer *more, *stats_timer;
 	uint64_t pumped_ns;             /* all up to here is in the engine */
+	uint64_t addresses_ns;          /* when this node's addresses were read */
 	uint64_t round_records;         /* emitted in this round of the loop */
 	bool filtering;                 /* any filter at all */
 	const char *source;             /* that is running, "" none: a source sets it */
@@ -159,7 +160,9 @@ bool net_filter_wants(const struct network *n, const struct weir_flow *r);
 bool net_filter_knows(int filter, const char *word);
 
 /* interface.c: name and MAC address, where the interface is of this network namespace */
+#define NET_ADDRESSES 1024      /* as many as the engine takes */
 void net_interface_init(struct network *n);
+void net_addresses_read(struct network *n);    /* what is ours, for directions on the wire */
 void net_interface_fill(struct weir_plugin *p, struct weir_flow *r);
 
 /* publish.c: metrics and the line of statistics */

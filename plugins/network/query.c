@@ -26,7 +26,7 @@ static const struct weir_option flows_options[] = {
 	WEIR_OPTION_ENUM(A, sort, "sort", "bytes packets rate start last retransmits rtt", "bytes",
 		"What comes first: most bytes, packets, bytes per second; latest start; latest packet"),
 	WEIR_OPTION_UINT(A, limit, "limit", "20", "How many flows", .unit = "flows", .min = 1, .max = 1000),
-	WEIR_OPTION_STRING(A, process, "process", "", "Only of processes with this name, with * and ?"),
+	WEIR_OPTION_STRING(A, process, "process", "", "Only of processes with this name, with * and ?, or with this pid"),
 	WEIR_OPTION_STRING(A, peer, "peer", "", "Only with this at either end: address, CIDR, first-last, or text with * and ?"),
 	WEIR_OPTION_UINT(A, port, "port", "0", "Only with this port at either end", .max = 65535),
 	WEIR_OPTION_STRING(A, transport, "transport", "", "Only tcp, udp, icmp, ... or a number"),
@@ -76,7 +76,9 @@ static bool asked_for(const struct flows_args *a, const struct weir_flow *r)
 	struct net_rule rule;
 	char text[46];
 
-	if (a->process[0] && !(r->pid && net_filter_text(a->process, r->comm, sizeof r->comm)))
+	snprintf(text, sizeof text, "%u", r->pid);
+	if (a->process[0] && (!r->pid || (strcmp(a->process, text) &&
+	                                  !net_filter_text(a->process, r->comm, sizeof r->comm))))
 		return false;
 	if (a->port && r->source_port != a->port && r->destination_port != a->port)
 		return false;
