@@ -32,13 +32,10 @@ static int emit(void *arg, const struct weir_flow *r)
 		return -EAGAIN;
 	n->round_records++;
 	net_count(n, r);
-	if (r->interface_index) {
-		named = *r;
-		net_interface_fill(p, &named);
-		r = &named;
-	}
+	named = *r;
+	net_interface_fill(p, &named);
 	/* What the host cannot take it has counted: for the engine it is emitted. */
-	p->host->emit(p, WEIR_NET_FLOW, r, sizeof *r, 0, 1);
+	p->host->emit(p, WEIR_NET_FLOW, &named, sizeof named, 0, 1);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FRESH_NS 10000000000ull
@@ -53,7 +54,10 @@ void net_interface_init(struct network *n)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	socklen_t len = sizeof n->own_netns;
+	struct stat st;
 
+	if (!stat("/proc/self/ns/net", &st))
+		n->own_netns_inode = (uint32_t)st.st_ino;
 	if (fd < 0)
 		return;
 	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &n->own_netns, &len))
@@ -84,6 +88,8 @@ void net_interface_fill(struct weir_plugin *p, struct weir_flow *r)
 	struct net_link *l = &n->links[r->interface_index % NET_LINKS];
 	uint64_t now = weir_now(p);
 
+	if (!r->netns && r->netns_cookie && r->netns_cookie == n->own_netns)
+		r->netns = n->own_netns_inode;
 	if (!r->interface_index || r->interface_name[0] ||
 	    (r->netns_cookie && n->own_netns && r->netns_cookie != n->own_netns))
 		return;

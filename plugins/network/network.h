@@ -124,6 +124,7 @@ struct network {
 	struct flow_stats logged;       /* as of the last line of statistics */
 	struct net_link links[NET_LINKS];
 	uint64_t own_netns;             /* cookie; 0: not known */
+	uint32_t own_netns_inode;
 
 	/* ---- what belongs to a source while it runs ---- */
 	struct net_bpf *bpf;
@@ -159,7 +160,7 @@ bool net_filter_wants(const struct network *n, const struct weir_flow *r);
 /* Is this a word that a filter of names may ask for? */
 bool net_filter_knows(int filter, const char *word);
 
-/* interface.c: name and MAC address, where the interface is of this network namespace */
+/* interface.c: name and MAC address of the interface, number of the namespace, where it is Weir's own */
 #define NET_ADDRESSES 1024      /* as many as the engine takes */
 void net_interface_init(struct network *n);
 void net_addresses_read(struct network *n);    /* what is ours, for directions on the wire */

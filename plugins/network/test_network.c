@@ -201,6 +201,7 @@ static void test_flows_are_sorted_and_limited(void **state)
 	assert_non_null(strstr(text, "\"source_port\":40047,"));
 	assert_non_null(strstr(text, "\"source\":\"10.0.0.1\""));
 	assert_non_null(strstr(text, "\"state\":\"established\""));
+	assert_non_null(strstr(text, "\"community_id\":\"1:"));
 	assert_non_null(strstr(text, "\"comm\":\"curl\""));
 	assert_int_equal(weir_test_query(t, "flows", text, sizeof text, "port=40007", "peer=192.168.*", "transport=tcp", "process=c*"), 0);
 	assert_int_equal(occurrences(text, "\"source_port\""), 1);
