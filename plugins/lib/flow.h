@@ -81,6 +81,10 @@ void flow_owner(struct flow_table *t, uint64_t cookie, const struct weir_flow_de
 void flow_listening(struct flow_table *t, uint64_t netns, const uint8_t addr[16], uint16_t port,
                     uint8_t proto, bool open);
 
+/* This node's own addresses: on the wire they tell client from server. Copied; at most 1024, the
+ * others are nobody's. 0, or -ENOMEM: as before. */
+int flow_local(struct flow_table *t, const uint8_t (*addrs)[16], size_t count);
+
 /* Walk the live flows as records (deltas since the last record), bounded by the caller. */
 typedef bool (*flow_walk_cb)(void *arg, const struct weir_flow *r); /* false: stop */
 void flow_walk(struct flow_table *t, flow_walk_cb cb, void *arg);

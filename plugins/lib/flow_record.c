@@ -23,12 +23,17 @@ static uint32_t netns_inode(const struct flow_table *t, uint64_t cookie)
 	       t->netns[cookie % FLOW_NETNS].inode : 0;
 }
 
-static enum weir_flow_direction direction(const struct flow_row *r)
+static enum weir_flow_direction direction(const struct flow_table *t, const struct flow_row *r)
 {
-	/* Only a socket's own flows have a local end, and a guess is no role. */
-	if (r->key.scope != WEIR_FLOW_HOST || r->rank <= FLOW_RANK_FIRST)
+	bool ours, theirs;
+
+	if (r->rank <= FLOW_RANK_FIRST) /* a guess is no role */
 		return WEIR_DIR_INTERNAL;
-	return r->src ? WEIR_DIR_SERVER : WEIR_DIR_CLIENT;
+	if (r->key.scope == WEIR_FLOW_HOST)
+		return r->src ? WEIR_DIR_SERVER : WEIR_DIR_CLIENT;
+	ours = flow_is_local(t, r->key.addr[r->src]);
+	theirs = flow_is_local(t, r->key.addr[!r->src]);
+	return ours == theirs ? WEIR_DIR_INTERNAL : ours ? WEIR_DIR_CLIENT : WEIR_DIR_SERVER;
 }
 
 static void fill_counts(const struct flow_row *r, struct weir_flow *o)
@@ -138,7 +143,7 @@ void flow_fill(const struct flow_table *t, const struct flow_row *r, struct weir
 	o->netns = netns_inode(t, k->netns);
 	o->socket_cookie = r->cookie;
 	o->interface_index = r->ifindex;
-	o->direction = (uint8_t)direction(r);
+	o->direction = (uint8_t)direction(t, r);
 	o->sampled = r->sampled;
 	o->approx = r->approx;
 	o->waits = r->waits;

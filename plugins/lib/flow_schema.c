@@ -4,8 +4,6 @@
  */
 #include "flow_schema.h"
 
-#define WEIR_FLOW_SCOPE_NAMES "host wire"
-
 #define F(m, t, u, d, ...) WEIR_FIELD(struct weir_flow, m, t, u, d, __VA_ARGS__)
 const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS] = {
 	F(start_ns, WEIR_TIME_NS, "", "First packet of the flow"),

@@ -9,6 +9,7 @@
 #include "flow_events.h"
 #include <weir/weir.h>
 
+#define WEIR_FLOW_SCOPE_NAMES "host wire" /* enum weir_flow_scope */
 #define WEIR_FLOW_FIELDS 71
 #define WEIR_FLOW_LISTEN_FIELDS 11
 extern const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS];

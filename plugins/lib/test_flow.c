@@ -251,6 +251,29 @@ static void test_a_listening_port_is_a_server(void **state)
 	assert_int_equal(records[1].source_port, 40000);
 }
 
+static void test_on_the_wire_the_addresses_tell_the_role(void **state)
+{
+	struct weir_flow_key k = key(6, 40000, 443);
+	uint8_t ours[2][16] = { { 1 }, { [10] = 0xff, 0xff, 10, 0, 0, 1 } };
+
+	(void)state;
+	begin();
+	assert_int_equal(flow_local(t, (const uint8_t (*)[16])ours, 2), 0);
+	k.scope = WEIR_FLOW_WIRE;
+	send(&k, 0, SYN, 60);
+	k.port[0] = 443;
+	k.port[1] = 40000;
+	send(&k, 1, SYN, 60);
+	k.addr[0][15] = 7; /* forwarded */
+	send(&k, 1, SYN, 60);
+	while (flow_flush(t, now, ALL, WEIR_END_FORCED))
+		;
+	assert_int_equal(count, 3);
+	assert_int_equal(records[0].direction, WEIR_DIR_CLIENT);
+	assert_int_equal(records[1].direction, WEIR_DIR_SERVER);
+	assert_int_equal(records[2].direction, WEIR_DIR_INTERNAL);
+}
+
 static void test_intervals_have_deltas_and_idle_ones_no_record(void **state)
 {
 	struct weir_flow_key k = key(17, 50000, 443);
@@ -694,6 +717,7 @@ int main(void)
 		T(test_a_server_is_the_destination_whoever_has_the_lower_address),
 		T(test_the_socket_knows_better_than_the_ports),
 		T(test_a_listening_port_is_a_server),
+		T(test_on_the_wire_the_addresses_tell_the_role),
 		T(test_intervals_have_deltas_and_idle_ones_no_record),
 		T(test_a_busy_flow_is_never_cut),
 		T(test_each_protocol_has_its_timeout),

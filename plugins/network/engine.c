@@ -12,6 +12,7 @@
 
 #define ROUND_NS 5000000ull  /* half of what a callback may take */
 #define PAUSE_NS 1000000ull  /* timers have 1 ms */
+#define ADDRESSES_NS 10000000000ull /* addresses come and go with interfaces */
 
 static void *engine_realloc(void *arg, void *ptr, size_t size)
 {
@@ -31,13 +32,10 @@ static int emit(void *arg, const struct weir_flow *r)
 		return -EAGAIN;
 	n->round_records++;
 	net_count(n, r);
-	if (r->interface_index) {
-		named = *r;
-		net_interface_fill(p, &named);
-		r = &named;
-	}
+	named = *r;
+	net_interface_fill(p, &named);
 	/* What the host cannot take it has counted: for the engine it is emitted. */
-	p->host->emit(p, WEIR_NET_FLOW, r, sizeof *r, 0, 1);
+	p->host->emit(p, WEIR_NET_FLOW, &named, sizeof named, 0, 1);
 	return 0;
 }
 
@@ -127,6 +125,10 @@ void net_pump(struct weir_plugin *p, uint64_t up_to_ns)
 
 	if (up_to_ns > n->pumped_ns)
 		n->pumped_ns = up_to_ns;
+	if (weir_now(p) - n->addresses_ns > ADDRESSES_NS) {
+		n->addresses_ns = weir_now(p);
+		net_addresses_read(n);
+	}
 	work(p, n);
 }
 
@@ -153,14 +155,20 @@ void net_listen(struct weir_plugin *p, const struct weir_flow_listen *l)
 void net_engine_stop(struct weir_plugin *p)
 {
 	struct network *n = weir_state(p);
+	struct flow_stats before, after;
+	bool more;
 
 	if (!n->flows)
 		return;
 	p->host->timer_stop(n->more);
 	p->host->timer_stop(n->stats_timer);
 	n->more = n->stats_timer = NULL;
-	/* The host takes as much as there is, and counts what it has no room for. */
-	do
+	/* The host takes as much as there is, and counts what it has no room for. What cannot be
+	 * ended for want of memory stays: the next source may go on with it. */
+	do {
+		flow_stats(n->flows, &before);
 		n->round_records = 0;
-	while (flow_flush(n->flows, weir_now(p), ROUND_NS, WEIR_END_FORCED));
+		more = flow_flush(n->flows, weir_now(p), ROUND_NS, WEIR_END_FORCED);
+		flow_stats(n->flows, &after);
+	} while (more && (before.flows != after.flows || before.queued != after.queued));
 }

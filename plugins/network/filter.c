@@ -71,7 +71,7 @@ static bool parse_number(const char *s, const char *end, uint32_t *ret)
 }
 
 /* "10.0.0.0/8", "10.0.0.1", "10.0.0.1-10.0.0.9" */
-static bool parse_addr(const char *item, struct net_rule *r)
+bool net_filter_address(const char *item, struct net_rule *r)
 {
 	char s[100];
 	char *slash, *dash;
@@ -126,7 +126,7 @@ static int parse_rule(struct weir_plugin *p, int f, const char *which, const cha
 		[NET_RULE_TEXT] = "a name that can occur there (with * and ? for any), of at most 255 characters",
 	};
 	enum net_rule_kind kind = filters[f].kind;
-	bool ok = kind == NET_RULE_ADDR ? parse_addr(item, r) :
+	bool ok = kind == NET_RULE_ADDR ? net_filter_address(item, r) :
 	          kind == NET_RULE_NUMBER ? parse_range(item, r) : item[0] && strlen(item) < 256 &&
 	                                        (strpbrk(item, "*?") || net_filter_knows(f, item));
 

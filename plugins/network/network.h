@@ -115,6 +115,7 @@ struct network {
 	struct flow_table *flows;
 	struct weir_timer *more, *stats_timer;
 	uint64_t pumped_ns;             /* all up to here is in the engine */
+	uint64_t addresses_ns;          /* when this node's addresses were read */
 	uint64_t round_records;         /* emitted in this round of the loop */
 	bool filtering;                 /* any filter at all */
 	const char *source;             /* that is running, "" none: a source sets it */
@@ -123,6 +124,7 @@ struct network {
 	struct flow_stats logged;       /* as of the last line of statistics */
 	struct net_link links[NET_LINKS];
 	uint64_t own_netns;             /* cookie; 0: not known */
+	uint32_t own_netns_inode;
 
 	/* ---- what belongs to a source while it runs ---- */
 	struct net_bpf *bpf;
@@ -151,14 +153,17 @@ void net_listen(struct weir_plugin *p, const struct weir_flow_listen *l);
 int net_filters_init(struct weir_plugin *p);
 void net_filters_fini(struct weir_plugin *p);
 bool net_filter_text(const char *pattern, const char *text, size_t max);
+bool net_filter_address(const char *item, struct net_rule *ret);
 
 /* filter_match.c: is a flow with this record wanted? */
 bool net_filter_wants(const struct network *n, const struct weir_flow *r);
 /* Is this a word that a filter of names may ask for? */
 bool net_filter_knows(int filter, const char *word);
 
-/* interface.c: name and MAC address, where the interface is of this network namespace */
+/* interface.c: name and MAC address of the interface, number of the namespace, where it is Weir's own */
+#define NET_ADDRESSES 1024      /* as many as the engine takes */
 void net_interface_init(struct network *n);
+void net_addresses_read(struct network *n);    /* what is ours, for directions on the wire */
 void net_interface_fill(struct weir_plugin *p, struct weir_flow *r);
 
 /* publish.c: metrics and the line of statistics */

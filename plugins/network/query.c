@@ -8,13 +8,15 @@
  */
 #include "query.h"
 
+#include "community_id.h"
 #include "flow_attributes.h"
 #include "flow_names.h"
 #include "flow_schema.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum flows_sort { SORT_BYTES, SORT_PACKETS, SORT_RATE, SORT_START, SORT_LAST, SORT_RETRANSMITS };
+enum flows_sort { SORT_BYTES, SORT_PACKETS, SORT_RATE, SORT_START, SORT_LAST, SORT_RETRANSMITS,
+	SORT_RTT };
 struct flows_args {
 	uint32_t sort;
 	uint64_t limit, port;
@@ -22,11 +24,11 @@ struct flows_args {
 };
 #define A struct flows_args
 static const struct weir_option flows_options[] = {
-	WEIR_OPTION_ENUM(A, sort, "sort", "bytes packets rate start last retransmits", "bytes",
+	WEIR_OPTION_ENUM(A, sort, "sort", "bytes packets rate start last retransmits rtt", "bytes",
 		"What comes first: most bytes, packets, bytes per second; latest start; latest packet"),
 	WEIR_OPTION_UINT(A, limit, "limit", "20", "How many flows", .unit = "flows", .min = 1, .max = 1000),
-	WEIR_OPTION_STRING(A, process, "process", "", "Only of processes with this name, with * and ?"),
-	WEIR_OPTION_STRING(A, peer, "peer", "", "Only with this address at either end, with * and ?"),
+	WEIR_OPTION_STRING(A, process, "process", "", "Only of processes with this name, with * and ?, or with this pid"),
+	WEIR_OPTION_STRING(A, peer, "peer", "", "Only with this at either end: address, CIDR, first-last, or text with * and ?"),
 	WEIR_OPTION_UINT(A, port, "port", "0", "Only with this port at either end", .max = 65535),
 	WEIR_OPTION_STRING(A, transport, "transport", "", "Only tcp, udp, icmp, ... or a number"),
 };
@@ -64,6 +66,7 @@ static uint64_t sort_value(const struct weir_flow *r, uint32_t sort)
 	case SORT_START: return r->start_ns;
 	case SORT_LAST: return r->end_ns;
 	case SORT_RETRANSMITS: return r->retransmits;
+	case SORT_RTT: return r->srtt_ns;
 	}
 	return 0;
 }
@@ -71,9 +74,12 @@ static uint64_t sort_value(const struct weir_flow *r, uint32_t sort)
 static bool asked_for(const struct flows_args *a, const struct weir_flow *r)
 {
 	const char *transport = flow_transport_name(r->transport);
+	struct net_rule rule;
 	char text[46];
 
-	if (a->process[0] && !(r->pid && net_filter_text(a->process, r->comm, sizeof r->comm)))
+	snprintf(text, sizeof text, "%u", r->pid);
+	if (a->process[0] && (!r->pid || (strcmp(a->process, text) &&
+	                                  !net_filter_text(a->process, r->comm, sizeof r->comm))))
 		return false;
 	if (a->port && r->source_port != a->port && r->destination_port != a->port)
 		return false;
@@ -82,6 +88,11 @@ static bool asked_for(const struct flows_args *a, const struct weir_flow *r)
 		return false;
 	if (!a->peer[0])
 		return true;
+	if (net_filter_address(a->peer, &rule))
+		return (memcmp(rule.lo, r->source_address, 16) <= 0 &&
+		        memcmp(r->source_address, rule.hi, 16) <= 0) ||
+		       (memcmp(rule.lo, r->destination_address, 16) <= 0 &&
+		        memcmp(r->destination_address, rule.hi, 16) <= 0);
 	net_print_address(r->source_address, text);
 	if (net_filter_text(a->peer, text, sizeof text))
 		return true;
@@ -140,54 +151,101 @@ static int most_first(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
-static void print_number(struct weir_plugin *p, struct weir_out *out, const struct weir_field *f,
-                         const char *at)
+/* Tells a flow from one before on the same addresses and ports. */
+static uint64_t id_of(const struct weir_flow *r)
 {
-	uint64_t v = 0;
+	const struct { const void *at; size_t len; } parts[] = {
+		{ r->source_address, 16 }, { r->destination_address, 16 }, { &r->source_port, 2 },
+		{ &r->destination_port, 2 }, { &r->transport, 1 }, { &r->scope, 1 }, { &r->vlan, 2 },
+		{ &r->netns_cookie, 8 }, { &r->start_ns, 8 },
+	};
+	uint64_t h = 14695981039346656037ull; /* FNV-1a */
 
-	memcpy(&v, at, f->size < sizeof v ? f->size : sizeof v); /* little-endian, as records are */
-	weir_printf(p, out, "%llu", (unsigned long long)v);
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		for (size_t j = 0; j < parts[i].len; j++)
+			h = (h ^ ((const uint8_t *)parts[i].at)[j]) * 1099511628211ull;
+	return h;
 }
 
-static void print_field(struct weir_plugin *p, struct weir_out *out, const struct weir_field *f,
-                        const struct weir_flow *r)
+static void print_text(struct weir_plugin *p, struct weir_out *out, const char *name, const char *s,
+                       size_t max)
 {
-	const char *at = (const char *)r + f->offset;
-	char word[46];
-	uint64_t t;
+	weir_printf(p, out, ",\"%s\":", name);
+	p->host->out_json_string(out, s, max);
+}
 
-	switch (f->type) {
-	case WEIR_CHARS:
-		p->host->out_json_string(out, at, f->size);
-		break;
-	case WEIR_ENUM8:
-		weir_printf(p, out, "\"%s\"", flow_word(f->names, (uint8_t)*at, word, sizeof word));
-		break;
-	case WEIR_BOOL:
-		weir_printf(p, out, "%s", *at ? "true" : "false");
-		break;
-	case WEIR_IP:
-		net_print_address((const uint8_t *)at, word);
-		weir_printf(p, out, "\"%s\"", word);
-		break;
-	case WEIR_TIME_NS: /* of the monotonic clock; as UTC */
-		memcpy(&t, at, sizeof t);
-		t = p->host->realtime(p) - (weir_now(p) - t);
-		weir_printf(p, out, "%llu", (unsigned long long)t);
-		break;
-	default:
-		print_number(p, out, f, at);
-	}
+static void print_word(struct weir_plugin *p, struct weir_out *out, const char *name,
+                       const char *words, unsigned i)
+{
+	char word[24];
+
+	weir_printf(p, out, ",\"%s\":\"%s\"", name, flow_word(words, i, word, sizeof word));
+}
+
+static void print_ends(struct weir_plugin *p, struct weir_out *out, const struct weir_flow *r)
+{
+	const char *transport = flow_transport_name(r->transport);
+	char source[46], destination[46], number[12];
+
+	snprintf(number, sizeof number, "%u", r->transport);
+	net_print_address(r->source_address, source);
+	net_print_address(r->destination_address, destination);
+	weir_printf(p, out, "{\"id\":\"%016llx\",\"transport\":\"%s\",\"source\":\"%s\",\"source_port\":%u,"
+	            "\"destination\":\"%s\",\"destination_port\":%u", (unsigned long long)id_of(r),
+	            transport ? transport : number, source, r->source_port, destination,
+	            r->destination_port);
+	print_word(p, out, "scope", WEIR_FLOW_SCOPE_NAMES, r->scope);
+	print_word(p, out, "direction", WEIR_FLOW_DIRECTION_NAMES, r->direction);
+	print_word(p, out, "state", WEIR_FLOW_STATE_NAMES, r->state);
+	print_word(p, out, "tunnel", WEIR_FLOW_TUNNEL_NAMES, r->tunnel_type);
+}
+
+static void print_owner(struct weir_plugin *p, struct weir_out *out, const struct weir_flow *r)
+{
+	if (r->pid)
+		weir_printf(p, out, ",\"pid\":%u,\"uid\":%u", r->pid, r->uid);
+	print_text(p, out, "comm", r->comm, sizeof r->comm);
+	print_word(p, out, "owner_from", WEIR_FLOW_OWNER_NAMES, r->owner_from);
+	print_text(p, out, "container", r->container_id, sizeof r->container_id);
+	print_text(p, out, "unit", r->unit, sizeof r->unit);
+	print_text(p, out, "pod", r->pod_uid, sizeof r->pod_uid);
+	print_text(p, out, "interface", r->interface_name, sizeof r->interface_name);
+}
+
+/* The walk leaves it out: at 100 000 flows it would be most of the work. */
+static void print_community_id(struct weir_plugin *p, struct weir_out *out, const struct weir_flow *r)
+{
+	struct network *n = weir_state(p);
+	bool icmp = r->transport == 1 || r->transport == 58;
+	char id[COMMUNITY_ID_SIZE];
+
+	community_id(n->flow.community_id_seed, r->source_address, r->destination_address, r->transport,
+	             icmp ? r->icmp_type : r->source_port, icmp ? r->icmp_code : r->destination_port, id);
+	weir_printf(p, out, ",\"community_id\":\"%s\"", id);
 }
 
 static void print_flow(struct weir_plugin *p, struct weir_out *out, const struct weir_flow *r)
 {
-	weir_printf(p, out, "{\"rate\":%llu", (unsigned long long)rate_of(r));
-	for (unsigned i = 0; i < WEIR_FLOW_FIELDS; i++) {
-		weir_printf(p, out, ",\"%s\":", weir_flow_fields[i].name);
-		print_field(p, out, &weir_flow_fields[i], r);
-	}
-	weir_printf(p, out, "}");
+	uint64_t now = weir_now(p);
+	const struct { const char *name; uint64_t value; } numbers[] = {
+		{ "packets", r->packets_total }, { "bytes", r->bytes_total },
+		{ "reverse_packets", r->reverse_packets_total }, { "reverse_bytes", r->reverse_bytes_total },
+		{ "rate", rate_of(r) }, { "retransmits", r->retransmits }, { "resets", r->resets },
+		{ "drops", r->drops }, { "error", r->error }, { "srtt_ns", r->srtt_ns },
+		{ "handshake_latency_ns", r->handshake_latency_ns }, { "latency_ns", r->latency_ns },
+		{ "jitter_ns", r->jitter_ns }, { "netns", r->netns }, { "netns_cookie", r->netns_cookie },
+		{ "socket_cookie", r->socket_cookie }, { "cgroup_id", r->cgroup_id }, { "vlan", r->vlan },
+		{ "tunnel_id", r->tunnel_id }, { "approx", r->approx | r->sampled },
+	};
+
+	print_ends(p, out, r);
+	print_community_id(p, out, r);
+	print_owner(p, out, r);
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		weir_printf(p, out, ",\"%s\":%llu", numbers[i].name, (unsigned long long)numbers[i].value);
+	weir_printf(p, out, ",\"start_age_s\":%.3f,\"idle_s\":%.3f}",
+	            now > r->start_ns ? (double)(now - r->start_ns) / 1e9 : 0,
+	            now > r->end_ns ? (double)(now - r->end_ns) / 1e9 : 0);
 }
 
 static int answer_flows(struct weir_plugin *p, const void *args, struct weir_out *out)
@@ -321,6 +379,7 @@ static int answer_summary(struct weir_plugin *p, const void *args, struct weir_o
 	return 0;
 }
 
+/* flows and talkers answer with the fields that `weir flows` shows, whoever gives the topic. */
 const struct weir_query net_queries[NET_QUERIES] = {
 	{ .name = "flows", .doc = "Live flows, the largest or latest first, as a JSON array",
 	  .content_type = "application/json", .args = WEIR_TABLE(flows_options),

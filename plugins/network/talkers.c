@@ -17,7 +17,7 @@
 
 struct talker {
 	uint8_t key[24];            /* address; or port and transport; or pid and comm */
-	uint64_t flows, packets, bytes, retransmits;
+	uint64_t flows, packets[2], bytes[2], retransmits; /* forward, reverse */
 	bool used;
 };
 struct table {
@@ -82,15 +82,18 @@ static bool add(void *arg, const struct weir_flow *r)
 	key_of(t->args->by, r, key);
 	k = find(t, key);
 	k->flows++;
-	k->packets += r->packets_total + r->reverse_packets_total;
-	k->bytes += r->bytes_total + r->reverse_bytes_total;
+	k->packets[0] += r->packets_total;
+	k->packets[1] += r->reverse_packets_total;
+	k->bytes[0] += r->bytes_total;
+	k->bytes[1] += r->reverse_bytes_total;
 	k->retransmits += r->retransmits;
 	return true;
 }
 
 static uint64_t value(const struct talker *k, uint32_t sort)
 {
-	const uint64_t v[] = { k->bytes, k->packets, k->flows, k->retransmits };
+	const uint64_t v[] = { k->bytes[0] + k->bytes[1], k->packets[0] + k->packets[1], k->flows,
+		k->retransmits };
 
 	return v[sort];
 }
@@ -106,35 +109,41 @@ static int by_value(const void *a, const void *b, void *arg)
 	return vx != vy ? (vx < vy ? 1 : -1) : memcmp(x->key, y->key, sizeof x->key);
 }
 
-static void print(struct weir_plugin *p, struct weir_out *out, uint32_t by, const struct talker *k)
+static void print_key(struct weir_plugin *p, struct weir_out *out, uint32_t by, const struct talker *k)
 {
-	char address[46];
+	char text[46];
 	uint32_t pid;
 	uint16_t port;
 	const char *transport;
 
 	if (!k->used) {
-		weir_printf(p, out, "{\"other\":true,");
+		weir_printf(p, out, "\"other\"");
 	} else if (by == BY_PROCESS) {
 		memcpy(&pid, k->key, sizeof pid);
-		weir_printf(p, out, "{\"pid\":%u,\"comm\":", pid);
+		snprintf(text, sizeof text, "%u %.16s", pid, (const char *)k->key + 8);
+		p->host->out_json_string(out, pid ? text : "", sizeof text);
+		weir_printf(p, out, ",\"pid\":%u,\"comm\":", pid);
 		p->host->out_json_string(out, (const char *)k->key + 8, 16);
-		weir_printf(p, out, ",");
 	} else if (by == BY_PEER) {
-		net_print_address(k->key, address);
-		weir_printf(p, out, "{\"address\":\"%s\",", address);
+		net_print_address(k->key, text);
+		weir_printf(p, out, "\"%s\"", text);
 	} else {
 		memcpy(&port, k->key, sizeof port);
 		transport = flow_transport_name(k->key[2]);
-		weir_printf(p, out, "{\"port\":%u,\"transport\":", port);
-		if (transport)
-			weir_printf(p, out, "\"%s\",", transport);
-		else
-			weir_printf(p, out, "\"%u\",", k->key[2]);
+		snprintf(text, sizeof text, "%u", k->key[2]);
+		weir_printf(p, out, "\"%u/%s\",\"port\":%u", port, transport ? transport : text, port);
 	}
-	weir_printf(p, out, "\"flows\":%llu,\"packets\":%llu,\"bytes\":%llu,\"retransmits\":%llu}",
-	            (unsigned long long)k->flows, (unsigned long long)k->packets,
-	            (unsigned long long)k->bytes, (unsigned long long)k->retransmits);
+}
+
+static void print(struct weir_plugin *p, struct weir_out *out, uint32_t by, const struct talker *k)
+{
+	weir_printf(p, out, "{\"key\":");
+	print_key(p, out, by, k);
+	weir_printf(p, out, ",\"flows\":%llu,\"packets\":%llu,\"reverse_packets\":%llu,\"bytes\":%llu,"
+	            "\"reverse_bytes\":%llu,\"retransmits\":%llu}", (unsigned long long)k->flows,
+	            (unsigned long long)k->packets[0], (unsigned long long)k->packets[1],
+	            (unsigned long long)k->bytes[0], (unsigned long long)k->bytes[1],
+	            (unsigned long long)k->retransmits);
 }
 
 int net_answer_talkers(struct weir_plugin *p, const void *args, struct weir_out *out)

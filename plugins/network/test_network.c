@@ -199,11 +199,16 @@ static void test_flows_are_sorted_and_limited(void **state)
 	assert_int_equal(occurrences(text, "\"source_port\""), 3);
 	assert_true(strstr(text, "\"source_port\":40049,") < strstr(text, "\"source_port\":40048,"));
 	assert_non_null(strstr(text, "\"source_port\":40047,"));
-	assert_non_null(strstr(text, "\"source_address\":\"10.0.0.1\""));
+	assert_non_null(strstr(text, "\"source\":\"10.0.0.1\""));
 	assert_non_null(strstr(text, "\"state\":\"established\""));
+	assert_non_null(strstr(text, "\"community_id\":\"1:"));
 	assert_non_null(strstr(text, "\"comm\":\"curl\""));
 	assert_int_equal(weir_test_query(t, "flows", text, sizeof text, "port=40007", "peer=192.168.*", "transport=tcp", "process=c*"), 0);
 	assert_int_equal(occurrences(text, "\"source_port\""), 1);
+	assert_int_equal(weir_test_query(t, "flows", text, sizeof text, "peer=192.168.0.0/16", "limit=1000"), 0);
+	assert_int_equal(occurrences(text, "\"source_port\""), 50);
+	assert_int_equal(weir_test_query(t, "flows", text, sizeof text, "peer=11.0.0.0/8"), 0);
+	assert_string_equal(text, "[]\n");
 	assert_int_equal(weir_test_query(t, "flows", text, sizeof text, "transport=udp"), 0);
 	assert_string_equal(text, "[]\n");
 }
@@ -217,10 +222,10 @@ static void test_talkers_sum_up(void **state)
 	assert_int_equal(weir_test_query(t, "talkers", text, sizeof text), 0);
 	assert_int_equal(occurrences(text, "\"comm\":\"curl\""), 3);
 	assert_int_equal(weir_test_query(t, "talkers", text, sizeof text, "by=peer"), 0);
-	assert_string_equal(text, "[{\"address\":\"192.168.1.1\",\"flows\":30,\"packets\":60,"
-	                    "\"bytes\":33435,\"retransmits\":60}]\n");
+	assert_string_equal(text, "[{\"key\":\"192.168.1.1\",\"flows\":30,\"packets\":30,\"reverse_packets\":30,"
+	                    "\"bytes\":30435,\"reverse_bytes\":3000,\"retransmits\":60}]\n");
 	assert_int_equal(weir_test_query(t, "talkers", text, sizeof text, "by=port"), 0);
-	assert_non_null(strstr(text, "{\"port\":443,\"transport\":\"tcp\",\"flows\":30"));
+	assert_non_null(strstr(text, "{\"key\":\"443/tcp\",\"port\":443,\"flows\":30"));
 }
 
 static void test_the_other_queries_answer(void **state)
