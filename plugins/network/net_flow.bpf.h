@@ -55,12 +55,17 @@ static __always_inline struct weir_net_cpu *net_this_cpu(void)
 	return bpf_map_lookup_elem(&net_cpu, &cpu);
 }
 
-static __always_inline u64 net_generation(void)
+static __always_inline struct weir_net_control *net_get_control(void)
 {
-	struct weir_net_control *c;
 	u32 zero = 0;
 
-	c = bpf_map_lookup_elem(&net_control, &zero);
+	return bpf_map_lookup_elem(&net_control, &zero);
+}
+
+static __always_inline u64 net_generation(void)
+{
+	struct weir_net_control *c = net_get_control();
+
 	return c ? c->generation & 1 : 0;
 }
 
@@ -134,11 +139,13 @@ static __always_inline void net_turn(struct weir_flow_delta *d, const struct net
 {
 	u32 bit = dir ? WEIR_FLOW_TURN_DIR : 0;
 	u64 now, wait, mean, change;
+	bool answers;
 
 	if (d->turn_ns && (d->bits & WEIR_FLOW_TURN_DIR) == bit)
 		return;
 	now = bpf_ktime_get_ns();
-	if (d->turn_ns && p->key.port[dir] <= p->key.port[dir ^ 1]) {
+	answers = dir ? p->key.port[1] <= p->key.port[0] : p->key.port[0] <= p->key.port[1];
+	if (d->turn_ns && answers) {
 		wait = now - d->turn_ns;
 		__sync_fetch_and_add(&d->wait_sum_ns, wait);
 		d->waits++;
