@@ -19,6 +19,7 @@ int net_knobs_prepare(struct weir_plugin *p)
 		"own_sendmsg4", "own_sendmsg6", "own_send", "own_recv", "net_fill" };
 	static const char *const hosts[] = { "net_egress", "net_ingress", "net_state",
 		"net_retransmit", "net_drop", "net_queue" };
+	static const char *const wires[] = { "net_eth_in", "net_eth_out", "net_raw_in", "net_raw_out" };
 	uint32_t flows = (uint32_t)n->flow_stats_capacity;
 	uint16_t vxlan = n->parser.vxlan_port, geneve = n->parser.geneve_port,
 	         wireguard = n->parser.wireguard_port;
@@ -35,6 +36,8 @@ int net_knobs_prepare(struct weir_plugin *p)
 		rc = h->bpf_enable(p, owners[i], host && n->owner != NET_OWNER_OFF);
 	for (size_t i = 0; i < sizeof hosts / sizeof hosts[0] && !rc; i++)
 		rc = h->bpf_enable(p, hosts[i], host);
+	for (size_t i = 0; i < sizeof wires / sizeof wires[0] && !rc; i++)
+		rc = h->bpf_enable(p, wires[i], n->scope != NET_SCOPE_HOST);
 	return rc ? rc : h->bpf_enable(p, "net_time_wait", host && !says);
 }
 

@@ -42,6 +42,14 @@ const struct weir_program net_bpf_programs[NET_BPF_PROGRAMS] = {
 	  .doc = "packets to sockets in TIME_WAIT (before Linux 6.11)" },
 	{ .name = "net_fill", .flags = WEIR_PROGRAM_MANUAL, .priority = 5,
 	  .doc = "owners of sockets older than Weir" },
+	{ .name = "net_eth_in", .flags = WEIR_PROGRAM_MANUAL, .priority = 9, .kinds = PACKETS,
+	  .doc = "packets that come in at an interface" },
+	{ .name = "net_eth_out", .flags = WEIR_PROGRAM_MANUAL, .priority = 9, .kinds = PACKETS,
+	  .doc = "packets that go out at an interface" },
+	{ .name = "net_raw_in", .flags = WEIR_PROGRAM_MANUAL, .priority = 9, .kinds = PACKETS,
+	  .doc = "packets that come in at an interface without link layer" },
+	{ .name = "net_raw_out", .flags = WEIR_PROGRAM_MANUAL, .priority = 9, .kinds = PACKETS,
+	  .doc = "packets that go out at an interface without link layer" },
 };
 
 int net_bpf_prepare(struct weir_plugin *p)
@@ -53,6 +61,7 @@ static void free_state(struct weir_plugin *p, struct network *n)
 {
 	if (!n->bpf)
 		return;
+	net_wire_stop(p, n->bpf);
 	net_drain_fini(p, &n->bpf->drain);
 	weir_free(p, n->bpf);
 	n->bpf = NULL;
@@ -74,6 +83,8 @@ int net_bpf_start(struct weir_plugin *p)
 		rc = n->bpf->cpu && size == sizeof *n->bpf->cpu ? net_knobs_start(p) :
 		     weir_fail(p, -EINVAL, "the BPF object's counters cannot be read");
 	}
+	if (!rc && n->scope != NET_SCOPE_HOST)
+		rc = net_wire_start(p, n->bpf);
 	if (rc) {
 		free_state(p, n);
 		return rc;
@@ -90,6 +101,7 @@ void net_bpf_stop(struct weir_plugin *p)
 
 	if (!n->bpf)
 		return;
+	net_wire_stop(p, n->bpf);
 	for (size_t i = 0; i < NET_BPF_PROGRAMS; i++)
 		p->host->bpf_attach(p, net_bpf_programs[i].name, false);
 	net_drain_rest(p, &n->bpf->drain);
@@ -142,6 +154,7 @@ int net_bpf_tick(struct weir_plugin *p)
 	struct network *n = weir_state(p);
 
 	net_drain_tick(p, &n->bpf->drain);
+	net_wire_tick(p, n->bpf);
 	return 0;
 }
 

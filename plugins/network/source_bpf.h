@@ -65,10 +65,11 @@ void net_backfill(struct weir_plugin *p);
 
 /* wire.c */
 int net_wire_start(struct weir_plugin *p, struct net_bpf *b);
-void net_wire_stop(struct weir_plugin *p, struct net_bpf *b);
+void net_wire_tick(struct weir_plugin *p, struct net_bpf *b);
+void net_wire_stop(struct weir_plugin *p, struct net_bpf *b); /* NULL wire is fine */
 
 /* source_bpf.c: the callbacks, and the programs; both for the table in network.c. */
-#define NET_BPF_PROGRAMS 15
+#define NET_BPF_PROGRAMS 19
 extern const struct weir_program net_bpf_programs[NET_BPF_PROGRAMS];
 int net_bpf_prepare(struct weir_plugin *p);
 int net_bpf_start(struct weir_plugin *p);
