@@ -26,11 +26,11 @@ struct weir_net_cpu {
 	__u64 sampled_packets, sampled_bytes; /* left out; those kept stand for them */
 	__u64 unparsed;         /* IP packets with headers that could not be read */
 	__u64 fragments;        /* later fragments whose first was not seen: no ports */
-	__u64 time_wait;        /* packets counted where TIME_WAIT sockets discard them */
+	__u64 time_wait;        /* packets to or of sockets in TIME_WAIT, which pass no cgroup hook */
 	__u64 owners;           /* times a socket's owner changed */
 	__u64 no_owner;         /* new flows of sockets without one */
 	__u64 random;           /* no counter: the state of the sampler */
-	__u64 reserved[2];
+	__u64 answer, answer_ns;  /* no counters: the last packet that TIME_WAIT sent, and when */
 };
 _Static_assert(sizeof(struct weir_net_cpu) == 128, "two cache lines");
 
