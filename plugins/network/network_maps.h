@@ -50,7 +50,7 @@ enum weir_net_list {
 	WEIR_NET_NOT_MATCH = 2,    /* no end may be */
 };
 
-#define WEIR_NET_NAMES 8           /* comms, pids, cgroups in a filter: compared one by one */
+#define WEIR_NET_NAMES 8           /* names in a filter: compared one by one */
 struct weir_net_comm {
 	__u8 len;                  /* compare this much; 16: all */
 	char name[16];
@@ -62,11 +62,9 @@ struct weir_net_filter {
 	__u32 nets;                /* bits of weir_net_list that net_nets has */
 	__u32 ports;               /* the same of net_ports */
 	__u32 proto_filter;        /* not 0: protos holds */
-	__u32 comms, pids, cgroups;/* how many; with any, a flow needs one that fits */
+	__u32 comms;               /* how many; with any, a flow needs one that fits */
 	__u32 protos[8];           /* bit per IP protocol that is wanted */
 	struct weir_net_comm comm[WEIR_NET_NAMES];
-	__u32 pid[WEIR_NET_NAMES];
-	__u64 cgroup[WEIR_NET_NAMES];
 };
 
 #endif
