@@ -259,12 +259,6 @@ struct sk_buff {
 	u16 network_header;
 	u16 inner_transport_header;
 	unsigned char *head;
-	unsigned long _skb_refdst;
-};
-
-/* Of _skb_refdst, without its low bit. */
-struct dst_entry {
-	struct net_device *dev;
 };
 
 struct socket {
