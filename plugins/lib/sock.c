@@ -394,6 +394,9 @@ void sock_closed(struct sock_table *t, const struct sock_reading *r, uint64_t no
 	e->state = r->state;
 	e->srtt_us = r->srtt_us ? r->srtt_us : e->srtt_us;
 	e->final = r->counts && !r->listening && e->flags & SOCK_COUNTS ? r->now : e->last;
+	/* The peer's FIN is counted as a byte. Whether there was one is not said. */
+	if (e->key.proto == 6 && e->final.payload[1] > e->last.payload[1])
+		e->final.payload[1]--;
 	e->flags |= SOCK_CLOSING;
 	t->owed++;
 	finish(t, e, now_ns, r->idle_ms);

@@ -157,6 +157,7 @@ static void old_and_new(void **state)
 	r = reading(3, 7, 70); /* born and dead between two rounds */
 	sock_closed(t, &r, 3 * SECOND);
 	assert_int_equal(got.packets[0], 22);
+	assert_int_equal(got.bytes[1], 22 * 40 + 200 + 20 + 2 * 70 - 1); /* one for the FIN */
 	assert_int_equal(got.closed, 2);
 	sock_table_free(t);
 	assert_int_equal(got.heap.blocks, 0);
