@@ -33,7 +33,7 @@
 /* Suffixes of one list; they are few, or belong into a resolver's policy. */
 #define DNS_SUFFIXES_MAX 256
 /* Records that wait for the end of a drain, which takes 1 MiB of ring at most. */
-#define DNS_QUEUE_MAX 4096
+#define DNS_QUEUE_MAX 8192
 /* Recent slow or failed transactions, for the query `queries`. */
 #define DNS_RECENT 256
 
@@ -75,7 +75,7 @@ struct dns_counts {
 /* Series of names or servers at a time. */
 #define DNS_SERIES_MAX 32
 
-struct dns_exe;
+struct dns_process;
 struct dns_cid;
 
 struct dns {
@@ -95,7 +95,7 @@ struct dns {
 	struct dns_streams *streams;
 	struct dns_defrag *defrag;
 	struct owner_cache *owners;
-	struct dns_exe *exes;
+	struct dns_process *processes;
 	struct dns_cid *cids;
 	struct dns_top *top_names, *top_servers, *top_processes;
 	struct dns_recent *recent;

@@ -407,7 +407,7 @@ void dns_finish(void *plugin, enum weir_dns_outcome outcome, const struct dns_qu
 	e->weight = q->seen.weight ? q->seen.weight : 1;
 	account(d, r, e->weight);
 	if (!d->timer)
-		d->timer = p->host->timer_start(p, 1000000, 0, on_timer, d);
+		d->timer = p->host->timer_start(p, 0, 0, on_timer, d);
 }
 
 void dns_flush(struct weir_plugin *p)
