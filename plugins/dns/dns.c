@@ -7,9 +7,11 @@
  * is open when the plugin ends. What may fail: an option that is no name or port, memory, a
  * source without the rights it needs; each says so.
  */
-#include "dns.h"
+#include "source_bpf.h"
 
 #include <string.h>
+
+WEIR_BPF_DECLARE(dns);
 
 #define SECOND 1e9
 #define O struct dns
@@ -37,14 +39,20 @@ static const struct weir_option options[] = {
 	WEIR_OPTION_BYTES(O, snaplen, "payload", "1600",
 		"Bytes kept of each packet; what is beyond is missing in long answers",
 		.min = 128, .max = 65536),
+<<<<<<< HEAD
 	WEIR_OPTION_BYTES(O, ring_bytes, "packet_ring", "1MiB", "Ring of source packet", .min = 131072,
+=======
+	WEIR_OPTION_BYTES(O, ring_bytes, "packet.ring", "1MiB", "Memory of source packet's ring", .min = 131072,
+>>>>>>> dns
 		.max = 268435456),
-	WEIR_OPTION_STRING(O, interface, "interface", "", "Source packet: only this interface"),
+	WEIR_OPTION_STRING(O, interface, "packet.interface", "", "Source packet: only this interface"),
 	WEIR_OPTION_UINT(O, max_connections, "tcp.connections", "512",
 		"TCP connections that are put together at a time", .min = 8, .max = 65536),
 	WEIR_OPTION_BYTES(O, stream_bytes, "tcp.buffers", "4MiB",
 		"Bytes that may wait in all of them for the rest of a message", .min = 131072,
 		.max = 1073741824),
+	WEIR_OPTION_BOOL(O, follow_sockets, "follow_sockets", "false",
+		"Source bpf: follow sockets that processes hand to one another, at a cost for each send"),
 	WEIR_OPTION_BOOL(O, executable, "executable", "true", "Look up the program of the process"),
 	WEIR_OPTION_BOOL(O, containers, "containers", "true",
 		"Look up container, unit and pod of its cgroup"),
@@ -158,6 +166,11 @@ static int collect(struct weir_plugin *p)
 }
 
 static const struct weir_source sources[] = {
+	{ .name = "bpf", .quality = "", .doc = "DNS packets of all local sockets with their process",
+	  WEIR_BPF_OBJECT(dns), .programs = WEIR_TABLE(dns_bpf_programs), .probe = dns_live_probe,
+	  .prepare = dns_bpf_prepare, .start = dns_bpf_start, .stop = dns_bpf_stop,
+	  .record = dns_bpf_record, .tick = dns_bpf_tick,
+	  .interval_offset = offsetof(struct dns, tick_ns) },
 	{ .name = "packet", .quality = "", .doc = "A packet socket: DNS of this network namespace, "
 	  "without processes", .probe = dns_live_probe, .start = dns_packet_start,
 	  .stop = dns_packet_stop, .tick = dns_tick, .interval_offset = offsetof(struct dns, tick_ns) },

@@ -33,7 +33,7 @@
 /* Suffixes of one list; they are few, or belong into a resolver's policy. */
 #define DNS_SUFFIXES_MAX 256
 /* Records that wait for the end of a drain, which takes 1 MiB of ring at most. */
-#define DNS_QUEUE_MAX 4096
+#define DNS_QUEUE_MAX 8192
 /* Recent slow or failed transactions, for the query `queries`. */
 #define DNS_RECENT 256
 
@@ -75,7 +75,7 @@ struct dns_counts {
 /* Series of names or servers at a time. */
 #define DNS_SERIES_MAX 32
 
-struct dns_exe;
+struct dns_process;
 struct dns_cid;
 
 struct dns {
@@ -85,7 +85,7 @@ struct dns {
 	         slow_ns, tick_ns, top_series;
 	uint32_t redact;
 	const char *redact_key, *interface, *replay_file;
-	bool executable, community_id, containers;
+	bool executable, community_id, containers, follow_sockets;
 
 	/* of the plugin's life */
 	uint16_t ports[DNS_PORTS_MAX];
@@ -95,7 +95,7 @@ struct dns {
 	struct dns_streams *streams;
 	struct dns_defrag *defrag;
 	struct owner_cache *owners;
-	struct dns_exe *exes;
+	struct dns_process *processes;
 	struct dns_cid *cids;
 	struct dns_top *top_names, *top_servers, *top_processes;
 	struct dns_recent *recent;
@@ -115,6 +115,9 @@ struct dns {
 	struct capture *capture;
 	struct weir_fd *fd;
 	struct weir_timer *timer;   /* flushes what record() has finished */
+	const volatile struct weir_cpu *cpu; /* bpf: the account, for losses */
+	uint32_t cpus;
+	uint64_t ring_lost;
 	bool replay_done;
 	uint64_t last_ns;           /* replay: time of the last packet */
 };
@@ -173,7 +176,6 @@ unsigned dns_bucket(uint64_t ns);
 uint64_t dns_quantile_ns(const uint64_t *buckets, double q);
 
 /* source_packet.c, source_replay.c, source_bpf.c */
-extern const struct weir_source dns_packet_source, dns_replay_source;
 int dns_live_probe(struct weir_plugin *p);
 int dns_packet_start(struct weir_plugin *p);
 void dns_packet_stop(struct weir_plugin *p);

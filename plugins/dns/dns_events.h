@@ -84,7 +84,7 @@ struct weir_dns_transaction {
 	char unit[64];
 	char pod_uid[40];
 	char source_name[12];          /* "bpf", "packet", "replay" */
-	char answers[1024];            /* "name ttl TYPE data", separated by "; " */
+	char answers[512];             /* "name ttl TYPE data", separated by "; " */
 };
 
 /* ---- from the BPF programs ---------------------------------------------------- */

@@ -2,7 +2,7 @@
 /*
  * What a record says about a process beyond its pid, and about its flow: container, unit and
  * pod by cgroup, the program by /proc, the Community ID. Each is cached, since one process
- * asks again and again over one socket: 256 programs for 10 s, 1024 flows.
+ * asks again and again over one socket: 256 processes for 2 s, 1024 flows.
  */
 #include "dns.h"
 
@@ -10,15 +10,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define EXES 256
-#define EXE_AGE_NS 10000000000ull
+#define PROCESSES 256
+#define PROCESS_AGE_NS 2000000000ull
 #define CIDS 1024
 
-struct dns_exe {
+struct dns_process {
 	uint32_t pid;
+	uint64_t cgroup, read_ns;
 	char comm[16];
-	uint64_t read_ns;
-	char path[128];
+	char executable[128], container[64], unit[64], pod[40];
 };
 
 struct dns_cid {
@@ -33,11 +33,11 @@ int dns_owners_init(struct weir_plugin *p)
 	struct dns *d = weir_state(p);
 	struct pkt_memory m = dns_memory(p);
 
-	d->exes = weir_alloc(p, EXES * sizeof *d->exes);
+	d->processes = weir_alloc(p, PROCESSES * sizeof *d->processes);
 	d->cids = weir_alloc(p, CIDS * sizeof *d->cids);
-	if (!d->exes || !d->cids)
+	if (!d->processes || !d->cids)
 		return -ENOMEM;
-	memset(d->exes, 0, EXES * sizeof *d->exes);
+	memset(d->processes, 0, PROCESSES * sizeof *d->processes);
 	memset(d->cids, 0, CIDS * sizeof *d->cids);
 	return owner_cache_new(&m, &d->owners);
 }
@@ -47,45 +47,55 @@ void dns_owners_fini(struct weir_plugin *p)
 	struct dns *d = weir_state(p);
 
 	owner_cache_free(d->owners);
-	weir_free(p, d->exes);
+	weir_free(p, d->processes);
 	weir_free(p, d->cids);
 	d->owners = NULL;
-	d->exes = NULL;
+	d->processes = NULL;
 	d->cids = NULL;
 }
 
-static const char *executable(struct dns *d, uint32_t pid, const char *comm, uint64_t now)
-{
-	struct dns_exe *e = &d->exes[pid % EXES];
-	char link[32];
-	ssize_t n;
-
-	if (e->pid == pid && !memcmp(e->comm, comm, sizeof e->comm) &&
-	    (int64_t)(now - e->read_ns) < (int64_t)EXE_AGE_NS)
-		return e->path;
-	e->pid = pid;
-	memcpy(e->comm, comm, sizeof e->comm);
-	e->read_ns = now;
-	snprintf(link, sizeof link, "/proc/%u/exe", pid);
-	n = readlink(link, e->path, sizeof e->path - 1);
-	e->path[n > 0 ? n : 0] = 0;
-	return e->path;
-}
-
-void dns_owner_fill(struct dns *d, struct weir_dns_transaction *r)
+static void look_up(struct dns *d, struct dns_process *e)
 {
 	const struct owner_cgroup *g;
+	char link[32];
+	ssize_t n = 0;
 
-	if (d->executable && r->pid)
-		memcpy(r->executable, executable(d, r->pid, r->comm, r->query_ns), sizeof r->executable);
-	if (!d->containers || (!r->cgroup_id && !r->pid))
-		return;
-	g = owner_cgroup(d->owners, r->cgroup_id, r->pid);
+	if (d->executable && e->pid) {
+		snprintf(link, sizeof link, "/proc/%u/exe", e->pid);
+		n = readlink(link, e->executable, sizeof e->executable - 1);
+	}
+	e->executable[n > 0 ? n : 0] = 0;
+	memset(e->container, 0, sizeof e->container);
+	memset(e->unit, 0, sizeof e->unit);
+	memset(e->pod, 0, sizeof e->pod);
+	g = d->containers ? owner_cgroup(d->owners, e->cgroup, e->pid) : NULL;
 	if (!g)
 		return;
-	memcpy(r->container_id, g->container, strlen(g->container)); /* 64: no NUL needed */
-	memcpy(r->unit, g->unit, strlen(g->unit));
-	memcpy(r->pod_uid, g->pod, strlen(g->pod));
+	memcpy(e->container, g->container, strlen(g->container)); /* 64: no NUL needed */
+	memcpy(e->unit, g->unit, strlen(g->unit));
+	memcpy(e->pod, g->pod, strlen(g->pod));
+}
+
+/* A pid may come again: then its name or cgroup differs, or it is looked up anew soon. */
+void dns_owner_fill(struct dns *d, struct weir_dns_transaction *r)
+{
+	struct dns_process *e = &d->processes[(r->pid ^ r->cgroup_id) % PROCESSES];
+	uint64_t now = r->query_ns;
+
+	if ((!d->executable && !d->containers) || (!r->cgroup_id && !r->pid))
+		return;
+	if (e->pid != r->pid || e->cgroup != r->cgroup_id || memcmp(e->comm, r->comm, sizeof e->comm) ||
+	    !e->read_ns || now - e->read_ns >= PROCESS_AGE_NS) {
+		e->pid = r->pid;
+		e->cgroup = r->cgroup_id;
+		memcpy(e->comm, r->comm, sizeof e->comm);
+		e->read_ns = now;
+		look_up(d, e);
+	}
+	memcpy(r->executable, e->executable, sizeof r->executable);
+	memcpy(r->container_id, e->container, sizeof r->container_id);
+	memcpy(r->unit, e->unit, sizeof r->unit);
+	memcpy(r->pod_uid, e->pod, sizeof r->pod_uid);
 }
 
 void dns_community_fill(struct dns *d, struct weir_dns_transaction *r)

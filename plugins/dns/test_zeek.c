@@ -16,7 +16,7 @@
  *    the server. A message without question takes its name from the first answer, as there.
  *  - RRSIG: Zeek shows the type covered and the signer; compared with those two of Weir's.
  *  - TC and Z: Zeek's Z is Z, AD and CD of the query, which Weir keeps in query_flags.
- *  - Answers beyond the 1024 bytes of the field are counted in answers_more.
+ *  - Answers beyond the 512 bytes of the field are counted in answers_more.
  */
 #include "test_dns.h"
 

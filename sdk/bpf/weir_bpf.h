@@ -164,9 +164,11 @@ static __always_inline __u32 weir__mix(__u64 x)
 
 /* May a record of `kind` be made? 0: no, and counted why; else its weight. Which
  * events are kept follows from their number on this CPU and from the noise of the
- * meter's clock, so nobody can tell ahead. Threshold and weight are read as one, so
- * a record never carries the weight of another threshold. */
-static __always_inline __u32 weir__admit(struct weir_knobs *knobs, struct weir_cpu *c, __u32 kind)
+ * meter's clock, so nobody can tell ahead; or from *by, so that events that share it
+ * are kept or left out together. Threshold and weight are read as one, so a record
+ * never carries the weight of another threshold. */
+static __always_inline __u32 weir__admit(struct weir_knobs *knobs, struct weir_cpu *c, __u32 kind,
+                                         const __u64 *by)
 {
 	struct weir_kind_counts *k = &c->kind[kind];
 	__u64 seen = __sync_fetch_and_add(&k->seen, 1);
@@ -177,17 +179,14 @@ static __always_inline __u32 weir__admit(struct weir_knobs *knobs, struct weir_c
 		return 0;
 	}
 	if ((__u32)sampling != ~0u &&
-	    weir__mix(seen + c->program[0].timed_ns) > (__u32)sampling) {
+	    weir__mix(by ? *by : seen + c->program[0].timed_ns) > (__u32)sampling) {
 		__sync_fetch_and_add(&k->sampled, 1);
 		return 0;
 	}
 	return sampling >> 32;
 }
 
-/* A record of `kind` with `size` payload bytes (a constant), or NULL: then it
- * was counted as filtered, sampled or ring_full, and there is nothing to do.
- * The payload is not zeroed: write all of it. */
-static __always_inline void *weir_reserve(__u32 kind, __u32 size)
+static __always_inline void *weir__reserve(__u32 kind, __u32 size, const __u64 *by)
 {
 	struct weir_knobs *knobs = weir_get_knobs();
 	__u32 cpu = bpf_get_smp_processor_id();
@@ -199,7 +198,7 @@ static __always_inline void *weir_reserve(__u32 kind, __u32 size)
 	kind &= WEIR_MAX_KINDS - 1;
 	if (!knobs || !c)
 		return 0;
-	weight = weir__admit(knobs, c, kind);
+	weight = weir__admit(knobs, c, kind, by);
 	if (!weight)
 		return 0;
 	ring = bpf_map_lookup_elem(&weir_rings, &cpu);
@@ -217,6 +216,21 @@ static __always_inline void *weir_reserve(__u32 kind, __u32 size)
 	r->weight = weight;
 	r->cpu = cpu;
 	return r + 1;
+}
+
+/* A record of `kind` with `size` payload bytes (a constant), or NULL: then it
+ * was counted as filtered, sampled or ring_full, and there is nothing to do.
+ * The payload is not zeroed: write all of it. */
+static __always_inline void *weir_reserve(__u32 kind, __u32 size)
+{
+	return weir__reserve(kind, size, 0);
+}
+
+/* The same for events that belong together, such as a question and its answer: under
+ * sampling those with the same `by` (any number; it is mixed) are all kept, or none. */
+static __always_inline void *weir_reserve_by(__u32 kind, __u32 size, __u64 by)
+{
+	return weir__reserve(kind, size, &by);
 }
 
 /* Count one event of `kind` that ended before weir_reserve(). */
