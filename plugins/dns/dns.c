@@ -39,11 +39,7 @@ static const struct weir_option options[] = {
 	WEIR_OPTION_BYTES(O, snaplen, "payload", "1600",
 		"Bytes kept of each packet; what is beyond is missing in long answers",
 		.min = 128, .max = 65536),
-<<<<<<< HEAD
-	WEIR_OPTION_BYTES(O, ring_bytes, "packet_ring", "1MiB", "Ring of source packet", .min = 131072,
-=======
 	WEIR_OPTION_BYTES(O, ring_bytes, "packet.ring", "1MiB", "Memory of source packet's ring", .min = 131072,
->>>>>>> dns
 		.max = 268435456),
 	WEIR_OPTION_STRING(O, interface, "packet.interface", "", "Source packet: only this interface"),
 	WEIR_OPTION_UINT(O, max_connections, "tcp.connections", "512",

@@ -72,11 +72,7 @@ static const struct weir_field transaction_fields[] = {
 	F(edns_response_size, WEIR_U16, "bytes", "Largest UDP message that the server takes"),
 	F(client_subnet, WEIR_CHARS, "", "EDNS client subnet: address/source/scope"),
 	F(cookie, WEIR_CHARS, "", "EDNS cookie in hex"),
-<<<<<<< HEAD
-	F(edns_keepalive, WEIR_U16, "", "TCP keepalive of the response, in 100 ms (RFC 7828)"),
-=======
 	F(edns_keepalive, WEIR_U16, "", "TCP keepalive of the response, in 100 ms"),
->>>>>>> dns
 	F(edns_error, WEIR_U16, "", "Extended error code (RFC 8914) plus one; 0: none"),
 	F(query_flags, WEIR_U16, "", "Flags of the query, as in its header: QR opcode AA TC RD RA Z AD CD rcode"),
 	F(response_flags, WEIR_U16, "", "Flags of the response"),
