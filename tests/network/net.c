@@ -485,12 +485,17 @@ static void pair_begin(struct net_pair *p, unsigned n, unsigned server_n)
 	roomy(&p->server);
 }
 
+void pair_link(const struct net_pair *p)
+{
+	link_pair(&p->client, "c0", &p->server, "s0");
+	address(&p->client, "c0", p->n, 1);
+	address(&p->server, "s0", p->n, 2);
+}
+
 void pair_new(struct net_pair *p, unsigned n)
 {
 	pair_begin(p, n, n);
-	link_pair(&p->client, "c0", &p->server, "s0");
-	address(&p->client, "c0", n, 1);
-	address(&p->server, "s0", n, 2);
+	pair_link(p);
 }
 
 static void gateway(const struct ns *ns, unsigned n, unsigned end)

@@ -65,6 +65,8 @@ struct net_pair {
 void pair_new(struct net_pair *p, unsigned n);
 /* The same with a router between: c0 - r0, r1 - s0. The server is in network N + 1. */
 void pair_new_routed(struct net_pair *p, unsigned n, const struct ns *router);
+/* The link of a pair_new() again, after link_delete(). */
+void pair_link(const struct net_pair *p);
 void pair_free(struct net_pair *p);
 enum offload {
 	OFFLOAD_OFF,    /* every packet is one */
