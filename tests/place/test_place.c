@@ -28,7 +28,7 @@
 
 #include <cmocka.h>
 
-#define TCX(egress) (46 + (egress))
+#define TCX(egress) (WEIR__TCX_INGRESS + (egress))
 
 static struct net_pair pair;
 static const struct weir_source source = {
