@@ -22,8 +22,6 @@
 #include <weir/host.h>
 
 /* linux/bpf.h since 6.6; this may be built with older headers. */
-#define TCX_INGRESS 46
-#define TCX_EGRESS  47
 #define TCX_BEFORE  (1u << 3)
 #define TCX_AFTER   (1u << 4)
 
@@ -143,7 +141,7 @@ static int tcx_link(int prog_fd, const struct weir__bpf_target *t)
 		char rest[64];
 	} attr = {
 		.prog_fd = (uint32_t)prog_fd, .ifindex = (uint32_t)t->ifindex,
-		.type = t->flags & WEIR_ATTACH_EGRESS ? TCX_EGRESS : TCX_INGRESS,
+		.type = t->flags & WEIR_ATTACH_EGRESS ? WEIR__TCX_EGRESS : WEIR__TCX_INGRESS,
 		.flags = t->flags & WEIR_ATTACH_LAST ? TCX_AFTER : TCX_BEFORE,
 	};
 	int fd;

@@ -79,6 +79,9 @@ struct program_state *weir__bpf_find(struct weir__bpf *b, const char *name);
 int weir__bpf_perf_tracepoint(struct program_state *s, const char *category_name);
 
 /* bpf_place.c: cgroups and interfaces */
+/* linux/bpf.h since 6.6; this may be built with older headers. */
+#define WEIR__TCX_INGRESS 46
+#define WEIR__TCX_EGRESS  47
 /* An open directory, or -errno. Whole: of all cgroups, not only those of a container. */
 int weir__cgroup_root(bool *ret_whole);
 bool weir__bpf_is_cgroup(const char *section);

@@ -7,6 +7,7 @@
 #include "bpf_priv.h"
 #include "fixture.h"
 #include "gates.h"
+#include "meter.h"
 #include "net.h"
 #include "privilege.h"
 #include "traffic_gates.h"
@@ -27,7 +28,7 @@
 
 #include <cmocka.h>
 
-#define TCX(egress) (46 + (egress))
+#define TCX(egress) (WEIR__TCX_INGRESS + (egress))
 
 static struct net_pair pair;
 static const struct weir_source source = {
@@ -392,10 +393,13 @@ static void cgroup(void **state)
 	assert_int_equal(seen(b, GATE_CREATE), 4); /* two for packets, two for the connection */
 	assert_int_equal(seen(b, GATE_CONNECT), 1);
 	assert_true(seen(b, GATE_OPS) >= 1);
+	for (int i = 0; i < 10; i++)
+		send_from(&pair, 1, 10); /* enough for the meter to have timed some */
+	assert_true(row(b, GATE_EGRESS)->hook_ns > 3 * weir__meter_cal()->hook_ns * 100);
 	weir__bpf_enable(b, false); /* off: all of it goes on as before, unseen */
 	send_from(&pair, 1, 9);
 	connect_once();
-	assert_int_equal(seen(b, GATE_EGRESS), 9);
+	assert_int_equal(seen(b, GATE_EGRESS), 109);
 	assert_int_equal(seen(b, GATE_CONNECT), 1);
 	weir__bpf_free(b);
 	assert_int_equal(at_root(), before);
