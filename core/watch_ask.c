@@ -182,7 +182,7 @@ static bool add_sort(const struct weir__watch *w, const json_t *query, json_t *a
 	return false;
 }
 
-/* Of what it cannot sort by, as many rows as it gives: the order is made here. NULL: no
+/* Of what it cannot sort by, some more rows than are shown: the order is made here. NULL: no
  * memory, or a filter that is not UTF-8. */
 static json_t *arguments(struct weir__watch *w, const json_t *query)
 {
@@ -192,8 +192,11 @@ static json_t *arguments(struct weir__watch *w, const json_t *query)
 	char text[48];
 	bool ok = !w->table->argument || append(args, w->table->argument);
 
-	w->asked_limit = !add_sort(w, query, args, &ok) || !limit ? WEIR__WATCH_ROWS
-		: w->limit ? w->limit : WEIR__WATCH_LIMIT;
+	w->asked_limit = w->limit ? w->limit : WEIR__WATCH_LIMIT;
+	if (!add_sort(w, query, args, &ok) && w->asked_limit < WEIR__WATCH_SAMPLE)
+		w->asked_limit = WEIR__WATCH_SAMPLE;
+	if (!limit)
+		w->asked_limit = WEIR__WATCH_ROWS;
 	if (most >= 1 && (double)w->asked_limit > most)
 		w->asked_limit = (size_t)most;
 	snprintf(text, sizeof text, "limit=%zu", w->asked_limit);

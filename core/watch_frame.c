@@ -62,6 +62,8 @@ static void put_help(const struct weir__watch *w, struct weir__top_text *t)
 		weir__top_line(t, WEIR__PLAIN, "%s", lines[i]);
 	weir__top_line(t, WEIR__PLAIN, "Tables: by %s", weir__watch_bys(w->kind, words, sizeof words));
 	weir__top_line(t, WEIR__PLAIN, "Sorted by: %s", weir__watch_sorts(w->table, words, sizeof words));
+	if (w->table->counts & WEIR__WATCH_SUMS)
+		weir__top_line(t, WEIR__PLAIN, "Of the flows that there are; when one of them ends, the rate is not known");
 	if (w->table->counts & WEIR__WATCH_ENDS)
 		weir__top_line(t, WEIR__PLAIN, "TX/S, RX/S: bytes sent and received by this machine; "
 		               "between two sockets of it: from the source, and back");
