@@ -92,7 +92,8 @@ struct weir__watch {
 	double interval_s;
 	size_t limit; /* 0: not given */
 	bool approx, reverse, paused, help, detail, plain;
-	bool looked;            /* for plugin files that could give the topic */
+	/* Names of plugin files that give the topic, for a hint: asked for once. Or NULL. */
+	void (*look)(const char *topic, char *buf, size_t size);
 	char could[128];
 	char filter[WEIR__WATCH_FILTER_BYTES], typed[WEIR__WATCH_FILTER_BYTES];
 	bool typing;            /* a filter */
@@ -105,9 +106,6 @@ json_t *weir__watch_request(void *w, unsigned step);
 int weir__watch_take(void *w, unsigned step, json_t *answer, char *why, size_t size);
 /* "process=x port=443" as words appended to ret, unless that is NULL; false: it is none. */
 bool weir__watch_filter(const char *text, json_t *ret);
-/* Names of plugin files that give the topic, for a hint; "" if none. */
-typedef void weir__watch_look(const char *topic, char *buf, size_t size);
-extern weir__watch_look *weir__watch_look_for;
 void weir__watch_fini(struct weir__watch *w);
 
 /* ---- tables */

@@ -11,8 +11,6 @@
 
 #include <string.h>
 
-weir__watch_look *weir__watch_look_for;
-
 /* ---- who ------------------------------------------------------------------------------- */
 
 static bool has_word(const json_t *array, const char *word)
@@ -106,17 +104,19 @@ static void say_nobody(struct weir__watch *w, const json_t *status, char *why, s
 	json_array_foreach(json_object_get(status, "plugins"), i, p)
 		if (has_word(json_object_get(p, "topics"), w->kind->topic))
 			say_one(w, p, those, sizeof those);
-	if (!*those && !w->looked && weir__watch_look_for) {
-		w->looked = true;
-		weir__watch_look_for(w->kind->topic, w->could, sizeof w->could);
+	if (!*those && w->look) {
+		w->look(w->kind->topic, w->could, sizeof w->could);
+		w->look = NULL;
 	}
 	if (*those)
 		snprintf(why, size, "no running plugin answers for topic %s: %s", w->kind->topic, those);
 	else if (*w->could)
-		snprintf(why, size, "no plugin of the running configuration gives topic %s; %s could: put it under "
-		         "plugins: in the configuration, then weir reload", w->kind->topic, w->could);
+		snprintf(why, size, "no plugin of the running configuration gives topic %s; %s could: "
+		         "put it under plugins: in the configuration, then weir reload",
+		         w->kind->topic, w->could);
 	else
-		snprintf(why, size, "no plugin gives topic %s: weir plugins shows which there are", w->kind->topic);
+		snprintf(why, size, "no plugin gives topic %s: weir plugins shows which there are",
+		         w->kind->topic);
 }
 
 /* ---- what --------------------------------------------------------------------------------- */
@@ -218,8 +218,8 @@ json_t *weir__watch_request(void *view, unsigned step)
 	w->asked = w->table;
 	w->asked_filter = w->filters;
 	plugin = find(w, w->next_status);
-	return json_pack("{s:s, s:s, s:s, s:o}", "cmd", "query", "plugin", w->plugin, "query", w->table->query,
-	                 "args", arguments(w, query_of(plugin, w->table->query)));
+	return json_pack("{s:s, s:s, s:s, s:o}", "cmd", "query", "plugin", w->plugin,
+	                 "query", w->table->query, "args", arguments(w, query_of(plugin, w->table->query)));
 }
 
 /* ---- its answer ---------------------------------------------------------------------------- */

@@ -143,7 +143,8 @@ void weir__cell_talker(const struct weir__watch_column *c, const struct weir__wa
 		snprintf(ret->text + strlen(ret->text), CELL - strlen(ret->text), "/%s", transport);
 }
 
-static void put_end(const json_t *o, const char *address, const char *port, struct weir__top_shown *ret)
+static void put_end(const json_t *o, const char *address, const char *port,
+                    struct weir__top_shown *ret)
 {
 	const char *a = weir__watch_text(o, address);
 	double p = weir__watch_number(o, port);

@@ -115,7 +115,8 @@ static const struct weir__watch_sort talker_sorts[] = {
 };
 
 #define TALKERS_BY(word, c)                                                    \
-	{ .by = word, .query = "talkers", .argument = "by=" word, .rows = "talkers", .id = "key pid comm address port transport", \
+	{ .by = word, .query = "talkers", .argument = "by=" word, .rows = "talkers", \
+	  .id = "key pid comm address port transport",                          \
 	  .counts = WEIR__WATCH_BYTES | WEIR__WATCH_SUMS, .columns = c, .column_count = COUNT(c),  \
 	  .sorts = talker_sorts, .sort_count = COUNT(talker_sorts) }
 
@@ -156,7 +157,8 @@ static double by_when(const struct weir__watch_row *r, const char *field)
 
 	if (isfinite(age))
 		return -age;
-	if (sscanf(weir__watch_text(r->o, field), "%4u-%2u-%2uT%2u:%2u:%10lf", &y, &m, &d, &h, &min, &s) == 6)
+	if (sscanf(weir__watch_text(r->o, field), "%4u-%2u-%2uT%2u:%2u:%10lf",
+	           &y, &m, &d, &h, &min, &s) == 6)
 		return ((((double)y * 12 + m) * 31 + d) * 24 + h) * 3600 + min * 60 + s;
 	return weir__watch_number(r->o, field);
 }
@@ -227,7 +229,8 @@ const struct weir__watch_table *weir__watch_by(const struct weir__watch_kind *k,
 	return NULL;
 }
 
-const struct weir__watch_sort *weir__watch_sort_of(const struct weir__watch_table *t, const char *word)
+const struct weir__watch_sort *weir__watch_sort_of(const struct weir__watch_table *t,
+                                                   const char *word)
 {
 	for (size_t i = 0; i < t->sort_count; i++)
 		if (!strcmp(t->sorts[i].word, word))

@@ -172,10 +172,9 @@ static void says_what_to_do(void **state)
 	assert_non_null(strstr(why, "net is failed: no BTF (weir check"));
 	assert_int_equal(feed(&w, "1", PLUGIN("io", "['io']", "running", ""), "[]", why), -1);
 	assert_non_null(strstr(why, "weir plugins"));
-	weir__watch_look_for = found;
+	w.look = found;
 	assert_int_equal(feed(&w, "1", PLUGIN("io", "['io']", "running", ""), "[]", why), -1);
 	assert_non_null(strstr(why, "shelved-flow could"));
-	weir__watch_look_for = NULL;
 	assert_int_equal(feed(&w, "1", NET, "{}", why), -1);
 	assert_non_null(strstr(why, "something else than a list"));
 	weir__watch_fini(&w);
