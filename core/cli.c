@@ -60,9 +60,8 @@ static const struct {
 	  "Asks the running plugin that gives topic flow. WHAT: flow (if not given), process,\n"
 	  "peer or port. KEY: " WEIR__CLI_FLOW_SORTS ";\n"
 	  "by process, peer or port: " WEIR__CLI_TALKER_SORTS ".\n"
-	  "EXPR, such as \"process=curl port=443\": process=NAME or PID, peer=ADDRESS or\n"
-	  "NETWORK/BITS, port=N, transport=tcp; what else the plugin's query takes: weir plugins\n"
-	  "describe NAME.\n"
+	  "EXPR, such as \"process=curl peer=10.0.0.1 port=443 transport=tcp\": what the plugin's\n"
+	  "query takes: weir plugins describe NAME.\n"
 	  LIVE_KEYS },
 	{ "dns", WATCH,
 	  "Asks the running plugin that gives topic dns. WHAT: query (if not given: those of late\n"

@@ -14,7 +14,7 @@ static bool declares(const char *topics, const char *topic)
 {
 	size_t n = strlen(topic);
 
-	for (const char *at = topics; at && *at; at += strcspn(at, " ") + strspn(at + strcspn(at, " "), " "))
+	for (const char *at = topics; at && *at; at += strcspn(at, " "), at += *at == ' ')
 		if (!strncmp(at, topic, n) && (!at[n] || at[n] == ' '))
 			return true;
 	return false;
@@ -50,7 +50,8 @@ static int read_words(const struct weir__cli *cli, struct weir__watch *w)
 		return weir__cmd_usage(cli->name, "takes no arguments but options; a filter is --filter EXPR");
 	w->table = by ? weir__watch_by(w->kind, by) : w->kind->tables;
 	if (!w->table) {
-		snprintf(text, sizeof text, "--by takes one of %s", weir__watch_bys(w->kind, words, sizeof words));
+		snprintf(text, sizeof text, "--by takes one of %s",
+		         weir__watch_bys(w->kind, words, sizeof words));
 		return weir__cmd_usage(cli->name, text);
 	}
 	w->sort = sort ? weir__watch_sort_of(w->table, sort) : w->table->sorts;
@@ -74,11 +75,11 @@ static int read_words(const struct weir__cli *cli, struct weir__watch *w)
 
 static int watch(int argc, char **argv, const struct weir__watch_kind *kind)
 {
-	static const struct weir__live_ops ops = { weir__watch_request, weir__watch_take, weir__watch_frame,
-		weir__watch_json, weir__watch_press };
-	struct weir__watch w = { .kind = kind };
-	struct weir__live live = { .ops = &ops, .view = &w, .interval_s = &w.interval_s, .paused = &w.paused,
-		.plain = &w.plain, .trouble = &w.trouble };
+	static const struct weir__live_ops ops = { weir__watch_request, weir__watch_take,
+		weir__watch_frame, weir__watch_json, weir__watch_press };
+	struct weir__watch w = { .kind = kind, .look = look_for };
+	struct weir__live live = { .ops = &ops, .view = &w, .interval_s = &w.interval_s,
+		.paused = &w.paused, .plain = &w.plain, .trouble = &w.trouble };
 	unsigned long count = 0;
 	struct weir__cli cli;
 	int r = weir__cli_parse(argc, argv, &cli);
@@ -90,7 +91,6 @@ static int watch(int argc, char **argv, const struct weir__watch_kind *kind)
 		r = weir__live_words(&cli, &w.interval_s, &count);
 	if (r >= 0)
 		return r;
-	weir__watch_look_for = look_for;
 	r = weir__live_run(&live, &cli, count);
 	weir__watch_fini(&w);
 	return r;

@@ -412,7 +412,8 @@ static bool print_json(const struct weir__live *live)
 {
 	json_t *frame = live->ops->json(live->view);
 	/* ASCII: it may be looked at on a terminal. */
-	bool ok = frame && json_dumpf(frame, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12) | JSON_ENSURE_ASCII) == 0;
+	bool ok = frame && json_dumpf(frame, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12) |
+	                                             JSON_ENSURE_ASCII) == 0;
 
 	json_decref(frame);
 	printf("\n");
@@ -438,7 +439,8 @@ static bool print_text(const struct weir__live *live)
 }
 
 /* count 0: no end. */
-static int print_frames(const struct weir__live *live, const struct weir__cli *cli, unsigned long count)
+static int print_frames(const struct weir__live *live, const struct weir__cli *cli,
+                        unsigned long count)
 {
 	bool json = cli->option[WEIR__CLI_JSON], ok = true;
 
@@ -483,7 +485,8 @@ int weir__live_words(const struct weir__cli *cli, double *ret_interval_s, unsign
 
 int weir__live_run(const struct weir__live *live, const struct weir__cli *cli, unsigned long count)
 {
-	struct loop l = { .live = live, .socket = weir__cli_socket(cli), .colour = weir__cli_colour(stdout) };
+	struct loop l = { .live = live, .socket = weir__cli_socket(cli),
+		.colour = weir__cli_colour(stdout) };
 
 	*live->trouble = "";
 	if (!ask_round(live, cli, WEIR__CONTROL_TIMEOUT_MS))

@@ -104,13 +104,14 @@ static void put_row(const struct weir__top_table *table, struct weir__top_text *
 void weir__top_table(const struct weir__top_table *table, unsigned foot, struct weir__top_text *t)
 {
 	unsigned widths[WEIR__TABLE_COLUMNS], gap, room;
-	size_t first = 0, at;
+	size_t first = 0, at = 0;
 
 	measure(table, widths);
 	gap = fit(table, widths, t->columns);
 	put_row(table, t, widths, gap, NULL);
 	room = t->rows > t->lines + foot ? t->rows - t->lines - foot : 0;
-	at = table->selected ? (size_t)((const char *)table->selected - (const char *)table->rows) / table->row_size : 0;
+	if (table->selected)
+		at = (size_t)((const char *)table->selected - (const char *)table->rows) / table->row_size;
 	if (at >= room)
 		first = at - room + 1;
 	for (size_t i = first; i < table->count && i - first < room; i++)

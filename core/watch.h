@@ -20,6 +20,9 @@
 
 /* More than a screen holds many times over; a plugin answers in milliseconds still. */
 #define WEIR__WATCH_ROWS 1000
+/* What a plugin cannot sort by is sorted here, of this many rows: a record of a flow is
+ * 2 KiB of JSON, so that a second's answer is half a MiB. */
+#define WEIR__WATCH_SAMPLE 250
 /* As many are shown on paper, unless --limit says so. */
 #define WEIR__WATCH_LIMIT 100
 /* Fields that tell one row from another, as text. */
@@ -50,14 +53,18 @@ struct weir__watch_sort {
 	bool exact;        /* the first of those is the same order */
 };
 
-enum weir__watch_counts { WEIR__WATCH_BYTES = 1, WEIR__WATCH_QUERIES = 2, WEIR__WATCH_ENDS = 4 };
+/* What is counted. ENDS: tx and rx apart. SUMS: of what is there now, so that it shrinks
+ * when a part of it goes; a flow's own counter that shrinks began anew. */
+enum weir__watch_counts {
+	WEIR__WATCH_BYTES = 1, WEIR__WATCH_QUERIES = 2, WEIR__WATCH_ENDS = 4, WEIR__WATCH_SUMS = 8,
+};
 
 struct weir__watch_table {
 	const char *by;    /* the word of --by */
 	const char *query, *argument; /* argument: "by=peer", or NULL */
 	const char *rows;  /* what the rows are: "flows" */
 	const char *id;    /* fields, one after the other */
-	unsigned counts;   /* enum weir__watch_counts: what rates there are; ENDS: tx, rx */
+	unsigned counts;   /* enum weir__watch_counts: what rates there are */
 	const struct weir__watch_column *columns;
 	size_t column_count;
 	const struct weir__watch_sort *sorts; /* the first one is the default */
@@ -85,7 +92,8 @@ struct weir__watch {
 	double interval_s;
 	size_t limit; /* 0: not given */
 	bool approx, reverse, paused, help, detail, plain;
-	bool looked;            /* for plugin files that could give the topic */
+	/* Names of plugin files that give the topic, for a hint: asked for once. Or NULL. */
+	void (*look)(const char *topic, char *buf, size_t size);
 	char could[128];
 	char filter[WEIR__WATCH_FILTER_BYTES], typed[WEIR__WATCH_FILTER_BYTES];
 	bool typing;            /* a filter */
@@ -98,9 +106,6 @@ json_t *weir__watch_request(void *w, unsigned step);
 int weir__watch_take(void *w, unsigned step, json_t *answer, char *why, size_t size);
 /* "process=x port=443" as words appended to ret, unless that is NULL; false: it is none. */
 bool weir__watch_filter(const char *text, json_t *ret);
-/* Names of plugin files that give the topic, for a hint; "" if none. */
-typedef void weir__watch_look(const char *topic, char *buf, size_t size);
-extern weir__watch_look *weir__watch_look_for;
 void weir__watch_fini(struct weir__watch *w);
 
 /* ---- tables */
@@ -113,6 +118,11 @@ char *weir__watch_bys(const struct weir__watch_kind *k, char *buf, size_t size);
 /* ---- rows */
 /* A member by "a b": a, else b; NAN, "" if it is missing or of another type. */
 double weir__watch_number(const json_t *o, const char *field);
+/* Seconds since it began, as its plugin says, or by this machine's clock. */
+double weir__watch_age(const json_t *o);
+/* A counter and its reverse together, by their fields; what is missing counts nothing. */
+double weir__watch_both(const json_t *o, const char *forth, const char *back);
+#define WEIR__WATCH_TOTAL(of) of "_total " of, "reverse_" of "_total reverse_" of
 const char *weir__watch_text(const json_t *o, const char *field);
 void weir__watch_id(const struct weir__watch_table *t, const json_t *o, char *buf, size_t size);
 /* Sorted; at most WEIR__WATCH_ROWS, and at most as many as --limit. */
@@ -126,8 +136,8 @@ enum weir__live_pressed weir__watch_press(void *w, const char *typed, size_t len
 /* ---- cells */
 typedef void weir__watch_cell(const struct weir__watch_column *c, const struct weir__watch_row *r,
                               struct weir__top_shown *ret);
-weir__watch_cell weir__cell_text, weir__cell_state, weir__cell_process, weir__cell_source,
-	weir__cell_destination, weir__cell_number, weir__cell_bytes, weir__cell_ns, weir__cell_seconds,
+weir__watch_cell weir__cell_text, weir__cell_transport, weir__cell_talker, weir__cell_state, weir__cell_process, weir__cell_source,
+	weir__cell_destination, weir__cell_number, weir__cell_bytes, weir__cell_ns, weir__cell_age,
 	weir__cell_tx, weir__cell_rx, weir__cell_rate, weir__cell_packets, weir__cell_queries,
 	weir__cell_both, weir__cell_both_packets, weir__cell_bad, weir__cell_outcome, weir__cell_when;
 

@@ -11,8 +11,6 @@
 
 #include <string.h>
 
-weir__watch_look *weir__watch_look_for;
-
 /* ---- who ------------------------------------------------------------------------------- */
 
 static bool has_word(const json_t *array, const char *word)
@@ -106,17 +104,19 @@ static void say_nobody(struct weir__watch *w, const json_t *status, char *why, s
 	json_array_foreach(json_object_get(status, "plugins"), i, p)
 		if (has_word(json_object_get(p, "topics"), w->kind->topic))
 			say_one(w, p, those, sizeof those);
-	if (!*those && !w->looked && weir__watch_look_for) {
-		w->looked = true;
-		weir__watch_look_for(w->kind->topic, w->could, sizeof w->could);
+	if (!*those && w->look) {
+		w->look(w->kind->topic, w->could, sizeof w->could);
+		w->look = NULL;
 	}
 	if (*those)
 		snprintf(why, size, "no running plugin answers for topic %s: %s", w->kind->topic, those);
 	else if (*w->could)
-		snprintf(why, size, "no plugin of the running configuration gives topic %s; %s could: put it under "
-		         "plugins: in the configuration, then weir reload", w->kind->topic, w->could);
+		snprintf(why, size, "no plugin of the running configuration gives topic %s; %s could: "
+		         "put it under plugins: in the configuration, then weir reload",
+		         w->kind->topic, w->could);
 	else
-		snprintf(why, size, "no plugin gives topic %s: weir plugins shows which there are", w->kind->topic);
+		snprintf(why, size, "no plugin gives topic %s: weir plugins shows which there are",
+		         w->kind->topic);
 }
 
 /* ---- what --------------------------------------------------------------------------------- */
@@ -182,7 +182,7 @@ static bool add_sort(const struct weir__watch *w, const json_t *query, json_t *a
 	return false;
 }
 
-/* Of what it cannot sort by, as many rows as it gives: the order is made here. NULL: no
+/* Of what it cannot sort by, some more rows than are shown: the order is made here. NULL: no
  * memory, or a filter that is not UTF-8. */
 static json_t *arguments(struct weir__watch *w, const json_t *query)
 {
@@ -192,8 +192,11 @@ static json_t *arguments(struct weir__watch *w, const json_t *query)
 	char text[48];
 	bool ok = !w->table->argument || append(args, w->table->argument);
 
-	w->asked_limit = !add_sort(w, query, args, &ok) || !limit ? WEIR__WATCH_ROWS
-		: w->limit ? w->limit : WEIR__WATCH_LIMIT;
+	w->asked_limit = w->limit ? w->limit : WEIR__WATCH_LIMIT;
+	if (!add_sort(w, query, args, &ok) && w->asked_limit < WEIR__WATCH_SAMPLE)
+		w->asked_limit = WEIR__WATCH_SAMPLE;
+	if (!limit)
+		w->asked_limit = WEIR__WATCH_ROWS;
 	if (most >= 1 && (double)w->asked_limit > most)
 		w->asked_limit = (size_t)most;
 	snprintf(text, sizeof text, "limit=%zu", w->asked_limit);
@@ -215,8 +218,8 @@ json_t *weir__watch_request(void *view, unsigned step)
 	w->asked = w->table;
 	w->asked_filter = w->filters;
 	plugin = find(w, w->next_status);
-	return json_pack("{s:s, s:s, s:s, s:o}", "cmd", "query", "plugin", w->plugin, "query", w->table->query,
-	                 "args", arguments(w, query_of(plugin, w->table->query)));
+	return json_pack("{s:s, s:s, s:s, s:o}", "cmd", "query", "plugin", w->plugin,
+	                 "query", w->table->query, "args", arguments(w, query_of(plugin, w->table->query)));
 }
 
 /* ---- its answer ---------------------------------------------------------------------------- */

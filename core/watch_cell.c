@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #define CELL WEIR__TOP_CELL_BYTES
 
@@ -25,6 +26,17 @@ double weir__watch_number(const json_t *o, const char *field)
 		field += n + strspn(field + n, " ");
 	}
 	return NAN;
+}
+
+double weir__watch_age(const json_t *o)
+{
+	double s = weir__top_number(o, "start_age_s"), ns = weir__top_number(o, "start_ns");
+	struct timespec now;
+
+	if (isfinite(s) || !(ns > 0) || clock_gettime(CLOCK_REALTIME, &now) != 0)
+		return s;
+	s = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - ns / 1e9;
+	return s > 0 ? s : 0; /* in the future: the clock was set */
 }
 
 const char *weir__watch_text(const json_t *o, const char *field)
@@ -84,7 +96,55 @@ void weir__cell_process(const struct weir__watch_column *c, const struct weir__w
 		snprintf(ret->text, CELL, "%s", comm);
 }
 
-static void put_end(const json_t *o, const char *address, const char *port, struct weir__top_shown *ret)
+/* A protocol by its name, also if the plugin gives its number. */
+static const char *transport_of(const json_t *o, char *buf, size_t size)
+{
+	static const struct { unsigned number; const char *name; } names[] = {
+		{ 1, "icmp" }, { 2, "igmp" }, { 6, "tcp" }, { 17, "udp" }, { 33, "dccp" }, { 47, "gre" },
+		{ 50, "esp" }, { 58, "icmpv6" }, { 132, "sctp" },
+	};
+	const char *s = weir__top_string(o, "transport");
+	double v = weir__top_number(o, "transport");
+
+	if (*s || !(v >= 0))
+		return s;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (v == names[i].number)
+			return names[i].name;
+	snprintf(buf, size, "%.0f", v);
+	return buf;
+}
+
+void weir__cell_transport(const struct weir__watch_column *c, const struct weir__watch_row *r,
+                          struct weir__top_shown *ret)
+{
+	char buf[24];
+	const char *s = transport_of(r->o, buf, sizeof buf);
+
+	(void)c;
+	if (*s)
+		snprintf(ret->text, CELL, "%s", s);
+}
+
+/* What a talker is: its key, or the field that its plugin has for it. */
+void weir__cell_talker(const struct weir__watch_column *c, const struct weir__watch_row *r,
+                       struct weir__top_shown *ret)
+{
+	char buf[24];
+	const char *transport = transport_of(r->o, buf, sizeof buf);
+
+	if (json_is_true(json_object_get(r->o, "other")))
+		snprintf(ret->text, CELL, "(others)");
+	else if (*weir__top_string(r->o, "comm") || weir__top_number(r->o, "pid") > 0)
+		weir__cell_process(&(struct weir__watch_column){ .field = "comm" }, r, ret);
+	else
+		weir__cell_text(c, r, ret);
+	if (*transport && strcmp(ret->text, "-"))
+		snprintf(ret->text + strlen(ret->text), CELL - strlen(ret->text), "/%s", transport);
+}
+
+static void put_end(const json_t *o, const char *address, const char *port,
+                    struct weir__top_shown *ret)
 {
 	const char *a = weir__watch_text(o, address);
 	double p = weir__watch_number(o, port);
@@ -144,10 +204,11 @@ void weir__cell_ns(const struct weir__watch_column *c, const struct weir__watch_
 		weir__top_time(ns / 1e9, ret->text, CELL);
 }
 
-void weir__cell_seconds(const struct weir__watch_column *c, const struct weir__watch_row *r,
-                        struct weir__top_shown *ret)
+void weir__cell_age(const struct weir__watch_column *c, const struct weir__watch_row *r,
+                    struct weir__top_shown *ret)
 {
-	weir__top_time(weir__watch_number(r->o, c->field), ret->text, CELL);
+	(void)c;
+	weir__top_time(weir__watch_age(r->o), ret->text, CELL);
 }
 
 /* How long ago, or at which moment: as the plugin says. */
@@ -162,8 +223,7 @@ void weir__cell_when(const struct weir__watch_column *c, const struct weir__watc
 		weir__cell_text(c, r, ret);
 }
 
-/* The sum of a counter and its reverse; what is missing counts nothing. */
-static double both(const json_t *o, const char *forth, const char *back)
+double weir__watch_both(const json_t *o, const char *forth, const char *back)
 {
 	double f = weir__watch_number(o, forth), b = weir__watch_number(o, back);
 
@@ -174,13 +234,13 @@ void weir__cell_both(const struct weir__watch_column *c, const struct weir__watc
                      struct weir__top_shown *ret)
 {
 	(void)c;
-	weir__top_bytes(both(r->o, "bytes", "reverse_bytes"), ret->text, CELL);
+	weir__top_bytes(weir__watch_both(r->o, WEIR__WATCH_TOTAL("bytes")), ret->text, CELL);
 }
 
 void weir__cell_both_packets(const struct weir__watch_column *c, const struct weir__watch_row *r,
                              struct weir__top_shown *ret)
 {
-	double v = both(r->o, "packets", "reverse_packets");
+	double v = weir__watch_both(r->o, WEIR__WATCH_TOTAL("packets"));
 
 	(void)c;
 	if (v < 99999.5)

@@ -35,8 +35,8 @@ static void put_title(const struct weir__watch *w, struct weir__top_text *t, siz
 static void put_trouble(const struct weir__watch *w, struct weir__top_text *t)
 {
 	if (w->typing)
-		weir__top_line(t, WEIR__BOLD, "filter: %s_   (such as %s; Enter takes it, Esc does not)", w->typed,
-		               w->kind->words);
+		weir__top_line(t, WEIR__BOLD, "filter: %s_   (such as %s; Enter takes it, Esc does not)",
+		               w->typed, w->kind->words);
 	else if (*w->trouble)
 		weir__top_line(t, WEIR__RED, "%s", w->trouble);
 	else if (w->paused)
@@ -62,6 +62,9 @@ static void put_help(const struct weir__watch *w, struct weir__top_text *t)
 		weir__top_line(t, WEIR__PLAIN, "%s", lines[i]);
 	weir__top_line(t, WEIR__PLAIN, "Tables: by %s", weir__watch_bys(w->kind, words, sizeof words));
 	weir__top_line(t, WEIR__PLAIN, "Sorted by: %s", weir__watch_sorts(w->table, words, sizeof words));
+	if (w->table->counts & WEIR__WATCH_SUMS)
+		weir__top_line(t, WEIR__PLAIN, "Of the flows that there are; when one of them ends, "
+		               "the rate is not known");
 	if (w->table->counts & WEIR__WATCH_ENDS)
 		weir__top_line(t, WEIR__PLAIN, "TX/S, RX/S: bytes sent and received by this machine; "
 		               "between two sockets of it: from the source, and back");
@@ -89,7 +92,8 @@ static void put_detail(const struct weir__watch_row *r, struct weir__top_text *t
 		char *text = json_is_string(v) ? NULL : json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
 
 		weir__top_cell(t, WEIR__BOLD, 20, false, "%s", key);
-		weir__top_put(t, WEIR__PLAIN, "  %s", text ? text : json_is_string(v) ? json_string_value(v) : "?");
+		weir__top_put(t, WEIR__PLAIN, "  %s",
+		              text ? text : json_is_string(v) ? json_string_value(v) : "?");
 		weir__top_end(t);
 		weir__free(text);
 	}
@@ -139,8 +143,8 @@ void weir__watch_frame(void *view, struct weir__top_text *t)
 		return;
 	while (t->lines + 1 < t->rows)
 		weir__top_end(t);
-	weir__top_put(t, WEIR__DIM, "q quit  s sort: %s%s  b by: %s  f filter  r reverse  p %s  Enter %s  h help  "
-	              "+- every %s", w->sort->word, w->reverse ? " up" : "", w->table->by,
+	weir__top_put(t, WEIR__DIM, "q quit  s sort: %s%s  b by: %s  f filter  r reverse  p %s  "
+	              "Enter %s  h help  +- every %s", w->sort->word, w->reverse ? " up" : "", w->table->by,
 	              w->paused ? "go on" : "pause", w->detail ? "back" : "detail",
 	              weir__top_time(w->interval_s, every, sizeof every));
 	weir__top_end(t);
@@ -168,7 +172,8 @@ static enum weir__live_pressed take_filter(struct weir__watch *w)
 }
 
 /* Into the filter's line. */
-static enum weir__live_pressed type(struct weir__watch *w, const char *typed, size_t len, size_t *ret_used)
+static enum weir__live_pressed type(struct weir__watch *w, const char *typed, size_t len,
+                                    size_t *ret_used)
 {
 	enum weir__top_key key = weir__top_key(typed, len, ret_used);
 	size_t n = strlen(w->typed);
@@ -219,7 +224,8 @@ static enum weir__live_pressed next_table(struct weir__watch *w)
 	return WEIR__LIVE_ASK;
 }
 
-enum weir__live_pressed weir__watch_press(void *view, const char *typed, size_t len, size_t *ret_used)
+enum weir__live_pressed weir__watch_press(void *view, const char *typed, size_t len,
+                                          size_t *ret_used)
 {
 	struct weir__watch *w = view;
 	enum weir__top_key key;

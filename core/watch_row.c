@@ -57,14 +57,16 @@ static json_t *index_of(const struct weir__watch *w)
 static double grown(const struct weir__watch *w, const json_t *now, const json_t *before,
                     const char *key, double passed)
 {
-	double n = weir__top_number(now, key), b = weir__top_number(before, key);
+	double n = weir__watch_number(now, key), b = weir__watch_number(before, key);
 	bool complete = w->before && json_array_size(w->before) < w->before_limit;
-	double age = weir__top_number(now, "start_age_s");
+	double age = weir__watch_age(now);
 
 	if (!(passed > 0) || (!before && !complete && !(age <= passed)))
 		return NAN;
 	if (!before && age > passed)
 		return NAN; /* older than that: the filter, or the plugin, let it in only now */
+	if (n < b && (w->table->counts & WEIR__WATCH_SUMS))
+		return NAN;
 	return (n >= b ? n - b : n) / passed;
 }
 
@@ -77,15 +79,16 @@ static void fill(const struct weir__watch *w, struct weir__watch_row *row, const
                  const json_t *before, double passed)
 {
 	bool server = !strcmp(weir__top_string(o, "direction"), "server");
-	double forth = grown(w, o, before, "bytes", passed);
-	double back = grown(w, o, before, "reverse_bytes", passed);
+	double forth = grown(w, o, before, "bytes_total bytes", passed);
+	double back = grown(w, o, before, "reverse_bytes_total reverse_bytes", passed);
 
 	row->o = o;
 	/* The source is who began; of a server's flows that is the other machine. */
 	row->tx = server ? back : forth;
 	row->rx = server ? forth : back;
 	row->bytes = sum(forth, back);
-	row->packets = sum(grown(w, o, before, "packets", passed), grown(w, o, before, "reverse_packets", passed));
+	row->packets = sum(grown(w, o, before, "packets_total packets", passed),
+	                   grown(w, o, before, "reverse_packets_total reverse_packets", passed));
 	row->queries = grown(w, o, before, "queries", passed);
 }
 
@@ -115,10 +118,12 @@ static int compare(const void *a, const void *b, void *arg)
 	}
 	if (by)
 		return w->reverse ? -by : by;
-	/* Without rates yet: what has moved most. */
-	by = s->key && x->bytes == x->bytes ? 0
-		: (weir__top_number(x->o, "bytes") < weir__top_number(y->o, "bytes")) -
-		  (weir__top_number(x->o, "bytes") > weir__top_number(y->o, "bytes"));
+	if (s->key) { /* without rates yet: what has moved most */
+		double m = weir__watch_both(x->o, WEIR__WATCH_TOTAL("bytes"));
+		double n = weir__watch_both(y->o, WEIR__WATCH_TOTAL("bytes"));
+
+		by = m > n ? -1 : m < n ? 1 : 0;
+	}
 	if (by)
 		return by;
 	weir__watch_id(w->table, x->o, p, sizeof p);

@@ -19,17 +19,20 @@ static double by_number(const struct weir__watch_row *r, const char *field)
 
 static double by_age(const struct weir__watch_row *r, const char *field)
 {
-	return -weir__watch_number(r->o, field); /* the youngest first */
+	(void)field;
+	return -weir__watch_age(r->o); /* the youngest first */
 }
 
-static double by_total(const struct weir__watch_row *r, const char *field)
+static double by_bytes(const struct weir__watch_row *r, const char *field)
 {
-	char reverse[64];
-	double f = weir__watch_number(r->o, field), b;
+	(void)field;
+	return weir__watch_both(r->o, WEIR__WATCH_TOTAL("bytes"));
+}
 
-	snprintf(reverse, sizeof reverse, "reverse_%s", field);
-	b = weir__watch_number(r->o, reverse);
-	return isnan(f) ? b : isnan(b) ? f : f + b;
+static double by_packets(const struct weir__watch_row *r, const char *field)
+{
+	(void)field;
+	return weir__watch_both(r->o, WEIR__WATCH_TOTAL("packets"));
 }
 
 static double by_rate(const struct weir__watch_row *r, const char *field)
@@ -61,9 +64,9 @@ static double by_queries(const struct weir__watch_row *r, const char *field)
 static const struct weir__watch_column flow_columns[] = {
 	{ { "PROCESS",     7, 24, false, 2 },  weir__cell_process, "comm process" },
 	{ { "DIR",         6, 8,  false, 12 }, weir__cell_text, "direction" },
-	{ { "SOURCE",      9, 47, false, 3 },  weir__cell_source, "source" },
-	{ { "DESTINATION", 11, 47, false, 0 }, weir__cell_destination, "destination" },
-	{ { "PROTO",       5, 8,  false, 8 },  weir__cell_text, "transport" },
+	{ { "SOURCE",      9, 47, false, 3 },  weir__cell_source, "source source_address" },
+	{ { "DESTINATION", 11, 47, false, 0 }, weir__cell_destination, "destination destination_address" },
+	{ { "PROTO",       5, 8,  false, 8 },  weir__cell_transport, NULL },
 	{ { "STATE",       5, 12, false, 7 },  weir__cell_state, "state" },
 	{ { "TX/S",        8, 9,  true,  1 },  weir__cell_tx, NULL },
 	{ { "RX/S",        8, 9,  true,  1 },  weir__cell_rx, NULL },
@@ -71,25 +74,26 @@ static const struct weir__watch_column flow_columns[] = {
 	{ { "PACKETS",     7, 8,  true,  9 },  weir__cell_both_packets, NULL },
 	{ { "RTT",         5, 7,  true,  5 },  weir__cell_ns, "srtt_ns" },
 	{ { "RETR",        4, 7,  true,  6 },  weir__cell_bad, "retransmits" },
-	{ { "AGE",         4, 8,  true,  11 }, weir__cell_seconds, "start_age_s" },
-	{ { "UNIT",        6, 24, false, 13 }, weir__cell_text, "container unit" },
+	{ { "AGE",         4, 8,  true,  11 }, weir__cell_age, NULL },
+	{ { "UNIT",        6, 24, false, 13 }, weir__cell_text, "container container_id unit" },
 	{ { "NETNS",       5, 12, true,  14 }, weir__cell_text, "netns" },
 };
-/* Words of WEIR__CLI_FLOW_SORTS. */
+/* Words of WEIR__CLI_FLOW_SORTS. What moves most now is among what moved last; a plugin's
+ * own rate may be one over the whole life of a flow. */
 static const struct weir__watch_sort flow_sorts[] = {
-	{ "rate", by_rate, NULL, "rate bytes", true },
-	{ "tx", by_tx, NULL, "rate bytes", false },
-	{ "rx", by_rx, NULL, "rate bytes", false },
-	{ "bytes", by_total, "bytes", "bytes", true },
-	{ "packets", by_total, "packets", "packets", true },
+	{ "rate", by_rate, NULL, "last rate bytes", false },
+	{ "tx", by_tx, NULL, "last rate bytes", false },
+	{ "rx", by_rx, NULL, "last rate bytes", false },
+	{ "bytes", by_bytes, NULL, "bytes", true },
+	{ "packets", by_packets, NULL, "packets", true },
 	{ "rtt", by_number, "srtt_ns", "rtt srtt", true },
 	{ "retransmits", by_number, "retransmits", "retransmits", true },
-	{ "age", by_age, "start_age_s", "start age", false },
+	{ "age", by_age, NULL, "start age", true },
 	{ "process", NULL, "comm process", "process", false },
 };
 
 #define TALKERS(head)                                                          \
-	{ { head,       12, 48, false, 0 },  weir__cell_text, "key" },         \
+	{ { head,       12, 48, false, 0 },  weir__cell_talker, "key address port" }, \
 	{ { "FLOWS",    5, 8,  true,  3 },  weir__cell_number, "flows" },      \
 	{ { "BYTES/S",  8, 9,  true,  1 },  weir__cell_rate, NULL },           \
 	{ { "PACKETS/S", 9, 9, true,  5 },  weir__cell_packets, NULL },        \
@@ -102,22 +106,24 @@ static const struct weir__watch_column peer_columns[] = { TALKERS("PEER") };
 static const struct weir__watch_column port_columns[] = { TALKERS("PORT") };
 /* Words of WEIR__CLI_TALKER_SORTS. */
 static const struct weir__watch_sort talker_sorts[] = {
-	{ "rate", by_rate, NULL, "rate bytes", true },
-	{ "bytes", by_total, "bytes", "bytes", true },
-	{ "packets", by_total, "packets", "packets", true },
+	{ "rate", by_rate, NULL, "rate bytes", false },
+	{ "bytes", by_bytes, NULL, "bytes", true },
+	{ "packets", by_packets, NULL, "packets", true },
 	{ "flows", by_number, "flows", "flows", true },
 	{ "retransmits", by_number, "retransmits", "retransmits", true },
-	{ "name", NULL, "key", NULL, false },
+	{ "name", NULL, "key comm address port", NULL, false },
 };
 
 #define TALKERS_BY(word, c)                                                    \
-	{ .by = word, .query = "talkers", .argument = "by=" word, .rows = "talkers", .id = "key", \
-	  .counts = WEIR__WATCH_BYTES, .columns = c, .column_count = COUNT(c),  \
+	{ .by = word, .query = "talkers", .argument = "by=" word, .rows = "talkers", \
+	  .id = "key pid comm address port transport",                          \
+	  .counts = WEIR__WATCH_BYTES | WEIR__WATCH_SUMS, .columns = c, .column_count = COUNT(c),  \
 	  .sorts = talker_sorts, .sort_count = COUNT(talker_sorts) }
 
 static const struct weir__watch_table flow_tables[] = {
 	{ .by = "flow", .query = "flows", .rows = "flows",
-	  .id = "id scope netns transport source source_port destination destination_port",
+	  .id = "id scope netns_cookie netns transport source source_address source_port destination "
+	        "destination_address destination_port",
 	  .counts = WEIR__WATCH_BYTES | WEIR__WATCH_ENDS, .columns = flow_columns,
 	  .column_count = COUNT(flow_columns), .sorts = flow_sorts, .sort_count = COUNT(flow_sorts) },
 	TALKERS_BY("process", process_columns),
@@ -125,7 +131,7 @@ static const struct weir__watch_table flow_tables[] = {
 	TALKERS_BY("port", port_columns),
 };
 const struct weir__watch_kind weir__watch_flows = {
-	.topic = "flow", .words = "process=curl peer=10.0.0.0/8 port=443 transport=tcp",
+	.topic = "flow", .words = "process=curl peer=10.0.0.1 port=443 transport=tcp",
 	.tables = flow_tables, .count = COUNT(flow_tables),
 };
 
@@ -151,7 +157,8 @@ static double by_when(const struct weir__watch_row *r, const char *field)
 
 	if (isfinite(age))
 		return -age;
-	if (sscanf(weir__watch_text(r->o, field), "%4u-%2u-%2uT%2u:%2u:%10lf", &y, &m, &d, &h, &min, &s) == 6)
+	if (sscanf(weir__watch_text(r->o, field), "%4u-%2u-%2uT%2u:%2u:%10lf",
+	           &y, &m, &d, &h, &min, &s) == 6)
 		return ((((double)y * 12 + m) * 31 + d) * 24 + h) * 3600 + min * 60 + s;
 	return weir__watch_number(r->o, field);
 }
@@ -222,7 +229,8 @@ const struct weir__watch_table *weir__watch_by(const struct weir__watch_kind *k,
 	return NULL;
 }
 
-const struct weir__watch_sort *weir__watch_sort_of(const struct weir__watch_table *t, const char *word)
+const struct weir__watch_sort *weir__watch_sort_of(const struct weir__watch_table *t,
+                                                   const char *word)
 {
 	for (size_t i = 0; i < t->sort_count; i++)
 		if (!strcmp(t->sorts[i].word, word))

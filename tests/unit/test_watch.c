@@ -172,10 +172,9 @@ static void says_what_to_do(void **state)
 	assert_non_null(strstr(why, "net is failed: no BTF (weir check"));
 	assert_int_equal(feed(&w, "1", PLUGIN("io", "['io']", "running", ""), "[]", why), -1);
 	assert_non_null(strstr(why, "weir plugins"));
-	weir__watch_look_for = found;
+	w.look = found;
 	assert_int_equal(feed(&w, "1", PLUGIN("io", "['io']", "running", ""), "[]", why), -1);
 	assert_non_null(strstr(why, "shelved-flow could"));
-	weir__watch_look_for = NULL;
 	assert_int_equal(feed(&w, "1", NET, "{}", why), -1);
 	assert_non_null(strstr(why, "something else than a list"));
 	weir__watch_fini(&w);
@@ -269,6 +268,42 @@ static void newcomers(void **state)
 	feed(&w, "12", NET, old, why);
 	weir__watch_rows(&w, rows);
 	assert_true(isnan(rows[0].tx));
+	weir__watch_fini(&w);
+}
+
+/* Fields by the names they have in records; protocols by number; talkers by what they are. */
+static void other_names(void **state)
+{
+	static const char *const row = "[{'scope':'host','source_address':'10.0.0.1','source_port':5,"
+		"'destination_address':'10.0.0.2','destination_port':53,'transport':17,'bytes_total':%d,"
+		"'reverse_bytes_total':%d,'packets_total':1,'reverse_packets_total':1,'start_ns':1e18}]";
+	struct weir__watch w = view(&weir__watch_flows);
+	struct weir__watch_row rows[WEIR__WATCH_ROWS];
+	char why[512], text[512];
+
+	(void)state;
+	snprintf(text, sizeof text, row, 100, 200);
+	feed(&w, "10", NET, text, why);
+	snprintf(text, sizeof text, row, 300, 200);
+	feed(&w, "12", NET, text, why);
+	weir__watch_rows(&w, rows);
+	assert_true(rows[0].tx == 100 && rows[0].rx == 0);
+	shows(&w, "10.0.0.2:53", true);
+	shows(&w, "udp", true);
+	shows(&w, "500 B", true);
+	press(&w, "b");
+	feed(&w, "13", NET, "[{'pid':7,'comm':'dig','bytes':9},{'other':true,'bytes':5}]", why);
+	shows(&w, "7 dig", true);
+	shows(&w, "(others)", true);
+	feed(&w, "14", NET, "[{'pid':7,'comm':'dig','bytes':4},{'other':true,'bytes':6}]", why);
+	weir__watch_rows(&w, rows);
+	assert_true(rows[0].bytes == 1 && isnan(rows[1].bytes)); /* a flow of it has ended */
+	press(&w, "b");
+	feed(&w, "14", NET, "[{'address':'192.0.2.1','bytes':9}]", why);
+	shows(&w, "192.0.2.1", true);
+	press(&w, "b");
+	feed(&w, "15", NET, "[{'port':53,'transport':'udp','bytes':9}]", why);
+	shows(&w, "53/udp", true);
 	weir__watch_fini(&w);
 }
 
@@ -532,7 +567,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_the_plugin), cmocka_unit_test(says_what_to_do),
 		cmocka_unit_test(asks_what_there_is), cmocka_unit_test(rates_come_from_two_answers),
-		cmocka_unit_test(newcomers),        cmocka_unit_test(json_frames),
+		cmocka_unit_test(newcomers),        cmocka_unit_test(other_names),
+		cmocka_unit_test(json_frames),
 		cmocka_unit_test(columns),          cmocka_unit_test(hostile_answers),
 		cmocka_unit_test(dns),              cmocka_unit_test(out_of_memory),
 		cmocka_unit_test(pressing),         cmocka_unit_test(late_answers),
