@@ -3,6 +3,7 @@
  * The tables of flow_names.h.
  */
 #include "flow_names.h"
+#include "flow_events.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,14 +21,11 @@ static const char *look_up(const struct name *table, size_t count, uint8_t n)
 
 const char *flow_transport_name(uint8_t proto)
 {
-	static const struct name names[] = {
-		{ 6, "tcp" }, { 17, "udp" }, { 1, "icmp" }, { 58, "icmpv6" }, { 132, "sctp" },
-		{ 47, "gre" }, { 50, "esp" }, { 51, "ah" }, { 46, "rsvp" }, { 2, "igmp" }, { 4, "ipip" },
-		{ 41, "ipv6" }, { 33, "dccp" }, { 89, "ospf" }, { 103, "pim" }, { 112, "vrrp" },
-		{ 136, "udplite" },
-	};
+	/* One word of WEIR_FLOW_TRANSPORT_NAMES each, cut out once per thread. */
+	static __thread char word[12];
 
-	return LOOK_UP(names, proto);
+	flow_word(WEIR_FLOW_TRANSPORT_NAMES, proto, word, sizeof word);
+	return word[0] && (word[0] < '0' || word[0] > '9') ? word : NULL;
 }
 
 const char *flow_dscp_name(uint8_t dscp)

@@ -20,7 +20,7 @@ const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS] = {
 	  .names = WEIR_FLOW_DIRECTION_NAMES),
 	F(type, WEIR_ENUM8, "", "Internet protocol",
 	  .names = "ipv4 ipv6"),
-	F(transport, WEIR_U8, "", "IP protocol number: 6 TCP, 17 UDP, 1 ICMP"),
+	F(transport, WEIR_ENUM8, "", "IP protocol; its number where it has no common name", .names = WEIR_FLOW_TRANSPORT_NAMES),
 	F(source_address, WEIR_IP, "", "Address of the initiator"),
 	F(source_port, WEIR_U16, "", "Its port"),
 	F(destination_address, WEIR_IP, "", "Address of the responder"),
@@ -94,7 +94,7 @@ const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS] = {
 const struct weir_field weir_flow_listen_fields[WEIR_FLOW_LISTEN_FIELDS] = {
 	F(address, WEIR_IP, "", "Address it listens on"),
 	F(port, WEIR_U16, "", "Port it listens on"),
-	F(transport, WEIR_U8, "", "IP protocol number"),
+	F(transport, WEIR_ENUM8, "", "IP protocol", .names = WEIR_FLOW_TRANSPORT_NAMES),
 	F(open, WEIR_BOOL, "", "Begins to listen, or ends"),
 	F(pid, WEIR_U32, "", "Process; 0: not known"),
 	F(comm, WEIR_CHARS, "", "Its name"),

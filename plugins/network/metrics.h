@@ -45,6 +45,8 @@
 	  "Packets of flows that the filters leave out, as far as they reach user space")          \
 	X(M_FILTERED_BYTES, "weir_network_filtered_bytes_total", WEIR_COUNTER, "bytes", "",        \
 	  "Bytes of those packets")                                                                \
+	X(M_LOST, "weir_network_lost_packets_total", WEIR_COUNTER, "packets", "",                  \
+	  "Packets the kernel dropped in front of source packet: its ring was full")                \
 	X(M_REFUSED, "weir_network_updates_refused_total", WEIR_COUNTER, "updates", "",            \
 	  "Times a queue was full, and the source had to wait")                                    \
 	X(M_DETAILS, "weir_network_details_lost_total", WEIR_COUNTER, "details", "",               \

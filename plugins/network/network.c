@@ -145,6 +145,10 @@ static const struct weir_source sources[] = {
 	  .stop = net_bpf_stop, .record = net_bpf_record, .tick = net_bpf_tick,
 	  .interval_offset = offsetof(struct network, poll_ns),
 	  .doc = "Programs in the kernel add up every packet; exact, with owners" },
+	{ .name = "packet", .quality = "", .probe = net_live_probe, .start = net_packet_start,
+	  .stop = net_packet_stop, .tick = net_packet_tick,
+	  .interval_offset = offsetof(struct network, poll_ns),
+	  .doc = "A packet socket: every packet of this network namespace; exact, without owners" },
 	{ .name = "diag", .quality = "approx", .probe = net_live_probe, .start = net_diag_start,
 	  .stop = net_diag_stop, .tick = net_diag_tick,
 	  .interval_offset = offsetof(struct network, poll_ns),
@@ -153,7 +157,9 @@ static const struct weir_source sources[] = {
 	  .stop = net_proc_stop, .tick = net_proc_tick,
 	  .interval_offset = offsetof(struct network, poll_ns),
 	  .doc = "/proc/net: which sockets there are, and whose; counts nothing" },
-	{ .name = "replay", .quality = "", .probe = net_replay_probe, .start = net_replay_probe,
+	{ .name = "replay", .quality = "", .probe = net_replay_probe, .start = net_replay_start,
+	  .stop = net_replay_stop, .tick = net_replay_tick,
+	  .interval_offset = offsetof(struct network, poll_ns),
 	  .doc = "A capture file, of any of libpcap's formats" },
 };
 

@@ -125,6 +125,7 @@ struct network {
 	struct net_link links[NET_LINKS];
 	uint64_t own_netns;             /* cookie; 0: not known */
 	uint32_t own_netns_inode;
+	uint64_t lost_packets;          /* dropped in front of source packet, since init */
 
 	/* ---- what belongs to a source while it runs ---- */
 	struct net_bpf *bpf;
@@ -179,6 +180,12 @@ extern const struct weir_query net_queries[NET_QUERIES];
 /* source_*.c: each names its callbacks here, and has a row in network.c */
 int net_live_probe(struct weir_plugin *p);     /* sources of live data: not while replaying */
 int net_replay_probe(struct weir_plugin *p);
+int net_replay_start(struct weir_plugin *p);
+int net_replay_tick(struct weir_plugin *p);
+void net_replay_stop(struct weir_plugin *p);
+int net_packet_start(struct weir_plugin *p);
+int net_packet_tick(struct weir_plugin *p);
+void net_packet_stop(struct weir_plugin *p);
 int net_diag_start(struct weir_plugin *p);
 int net_diag_tick(struct weir_plugin *p);
 void net_diag_stop(struct weir_plugin *p);

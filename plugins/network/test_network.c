@@ -3,6 +3,7 @@
  * The network plugin in the test host: options, engine and records, without a source.
  */
 #include "network.h"
+#include "test_network_packets.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -288,5 +289,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_a_round_makes_so_many_records_and_the_rest_comes_later, end),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	return failed + test_network_packets();
 }
