@@ -67,7 +67,8 @@ int flow_table_new(const struct pkt_memory *m, const struct flow_options *o, flo
 	t->arg = arg;
 	t->seed = o->hash_seed ^ 0x9e3779b97f4a7c15ull;
 	t->sources[0] = "";
-	t->owners = (struct flow_intern){ .size = sizeof(struct flow_owner_entry), .key = FLOW_OWNER_KEY };
+	t->owners = (struct flow_intern){ .size = sizeof(struct flow_owner_entry),
+					  .key = FLOW_OWNER_KEY };
 	t->places = (struct flow_intern){ .size = sizeof(struct flow_place), .key = FLOW_PLACE_KEY };
 	flow_wheel_init(t);
 	rc = queues_init(t);
@@ -396,7 +397,8 @@ bool flow_work(struct flow_table *t, uint64_t now_ns, uint64_t budget_ns)
 	return !expire(t, until);
 }
 
-bool flow_flush(struct flow_table *t, uint64_t now_ns, uint64_t budget_ns, enum weir_flow_end_reason why)
+bool flow_flush(struct flow_table *t, uint64_t now_ns, uint64_t budget_ns,
+		enum weir_flow_end_reason why)
 {
 	uint64_t until = clock_ns() + budget_ns;
 	unsigned steps = 0;

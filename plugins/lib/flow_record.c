@@ -169,8 +169,8 @@ static void fill_community_id(const struct flow_table *t, const struct flow_row 
 		sport = r->icmp_type[s];
 		dport = r->icmp_code[s];
 	}
-	community_id(t->o.community_id_seed, r->key.addr[s], r->key.addr[!s], r->key.proto, sport, dport,
-	             o->community_id);
+	community_id(t->o.community_id_seed, r->key.addr[s], r->key.addr[!s], r->key.proto, sport,
+		     dport, o->community_id);
 }
 
 int flow_emit(struct flow_table *t, struct flow_row *r, enum weir_flow_event event,

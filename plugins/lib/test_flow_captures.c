@@ -68,9 +68,16 @@ static int packet(void *arg, const struct capture_packet *c)
 static void replay(const char *name)
 {
 	/* Zeek ends no connection of these within the capture. */
-	const struct flow_options o = { .max_record_interval = 3600 * S, .generic_timeout = 3600 * S,
-		.icmp_timeout = 3600 * S, .tcp_timeout = 3600 * S, .tcp_fin_timeout = 3600 * S,
-		.tcp_rst_timeout = 3600 * S, .udp_timeout = 3600 * S, .capacity = MAX, .shards = 4, .queue = 64 };
+	const struct flow_options o = { .max_record_interval = 3600 * S,
+					.generic_timeout = 3600 * S,
+					.icmp_timeout = 3600 * S,
+					.tcp_timeout = 3600 * S,
+					.tcp_fin_timeout = 3600 * S,
+					.tcp_rst_timeout = 3600 * S,
+					.udp_timeout = 3600 * S,
+					.capacity = MAX,
+					.shards = 4,
+					.queue = 64 };
 	struct capture *c;
 	char path[512], why[256];
 	bool end = false;
@@ -122,7 +129,8 @@ static void check_row(const char *log, char *const v[COLUMNS])
 {
 	uint64_t sums[4] = { 0 }, want[4];
 	uint8_t orig[16], resp[16];
-	unsigned proto = (unsigned)atoi(v[PROTO]), sport = (unsigned)atoi(v[ORIG_P]), dport = (unsigned)atoi(v[RESP_P]);
+	unsigned proto = (unsigned)atoi(v[PROTO]), sport = (unsigned)atoi(v[ORIG_P]),
+		 dport = (unsigned)atoi(v[RESP_P]);
 
 	parse_address(v[ORIG_H], orig);
 	parse_address(v[RESP_H], resp);
@@ -142,9 +150,9 @@ static void check_row(const char *log, char *const v[COLUMNS])
 	for (int i = 0; i < 4; i++) {
 		want[i] = strtoull(v[ORIG_PKTS + i], NULL, 10);
 		if (sums[i] != want[i])
-			fail_msg("%s: %s:%s > %s:%s %s: %s is %llu, not %llu", log, v[ORIG_H], v[ORIG_P], v[RESP_H],
-			         v[RESP_P], v[PROTO], columns[ORIG_PKTS + i], (unsigned long long)sums[i],
-			         (unsigned long long)want[i]);
+			fail_msg("%s: %s:%s > %s:%s %s: %s is %llu, not %llu", log, v[ORIG_H],
+				 v[ORIG_P], v[RESP_H], v[RESP_P], v[PROTO], columns[ORIG_PKTS + i],
+				 (unsigned long long)sums[i], (unsigned long long)want[i]);
 	}
 }
 

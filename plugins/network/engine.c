@@ -71,7 +71,8 @@ int net_engine_init(struct weir_plugin *p)
 	net_interface_init(n);
 	rc = n->flow.place ? owner_cache_new(&n->memory, &n->owners) : 0;
 	if (!rc)
-		rc = flow_table_new(&n->memory, &n->flow, emit, n->filtering ? keep : NULL, p, &n->flows);
+		rc = flow_table_new(&n->memory, &n->flow, emit, n->filtering ? keep : NULL, p,
+				    &n->flows);
 	if (rc)
 		return weir_fail(p, rc, "no memory for %llu flows: set store_capacity lower",
 		                 (unsigned long long)n->store_capacity);

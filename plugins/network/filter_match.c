@@ -39,7 +39,8 @@ static bool named_fits(const struct net_rule *u, const char *name, unsigned numb
 static bool tcp_fits(const struct net_rule *u, const struct weir_flow *r)
 {
 	for (unsigned bit = 0; bit < 8; bit++)
-		if ((r->tcp_flags | r->reverse_tcp_flags) >> bit & 1 && name_fits(u, flow_tcp_tag(bit)))
+		if ((r->tcp_flags | r->reverse_tcp_flags) >> bit & 1 &&
+		    name_fits(u, flow_tcp_tag(bit)))
 			return true;
 	return false;
 }
@@ -53,8 +54,9 @@ static bool icmp_fits(const struct net_rule *u, const struct weir_flow *r, bool 
 	if (r->transport != 1 && r->transport != 58)
 		return false;
 	for (int i = 0; i < 2; i++)
-		if (seen[i] && (code ? named_fits(u, flow_icmp_code_name(r->type, type[i], codes[i]), codes[i]) :
-		                       named_fits(u, flow_icmp_type_name(r->type, type[i]), type[i])))
+		if (seen[i] &&
+		    (code ? named_fits(u, flow_icmp_code_name(r->type, type[i], codes[i]), codes[i])
+			  : named_fits(u, flow_icmp_type_name(r->type, type[i]), type[i])))
 			return true;
 	return false;
 }
@@ -63,13 +65,15 @@ static bool state_fits(const struct net_rule *u, const struct weir_flow *r)
 {
 	char word[16];
 
-	return r->transport == 6 && name_fits(u, flow_word(WEIR_FLOW_STATE_NAMES, r->state, word, sizeof word));
+	return r->transport == 6 &&
+	       name_fits(u, flow_word(WEIR_FLOW_STATE_NAMES, r->state, word, sizeof word));
 }
 
 static bool fits(int f, const struct net_rule *u, const struct weir_flow *r)
 {
 	switch ((enum net_filter_id)f) {
-	case NET_F_ADDRESS: return addr_fits(u, r->source_address) || addr_fits(u, r->destination_address);
+	case NET_F_ADDRESS:
+		return addr_fits(u, r->source_address) || addr_fits(u, r->destination_address);
 	case NET_F_PORT: return number_fits(u, r->source_port) || number_fits(u, r->destination_port);
 	case NET_F_PROCESS: return r->pid && net_filter_text(u->text, r->comm, sizeof r->comm);
 	case NET_F_SOURCE_ADDRESS: return addr_fits(u, r->source_address);
@@ -78,9 +82,11 @@ static bool fits(int f, const struct net_rule *u, const struct weir_flow *r)
 	case NET_F_DESTINATION_PORT: return number_fits(u, r->destination_port);
 	case NET_F_TRANSPORT: return named_fits(u, flow_transport_name(r->transport), r->transport);
 	case NET_F_TYPE: return name_fits(u, r->type ? "ipv6" : "ipv4");
-	case NET_F_INTERFACE_NAME: return net_filter_text(u->text, r->interface_name, sizeof r->interface_name);
+	case NET_F_INTERFACE_NAME:
+		return net_filter_text(u->text, r->interface_name, sizeof r->interface_name);
 	case NET_F_INTERFACE_INDEX: return number_fits(u, r->interface_index);
-	case NET_F_INTERFACE_MAC: return net_filter_text(u->text, r->interface_mac, sizeof r->interface_mac);
+	case NET_F_INTERFACE_MAC:
+		return net_filter_text(u->text, r->interface_mac, sizeof r->interface_mac);
 	case NET_F_STATE: return state_fits(u, r);
 	case NET_F_TCP_FLAGS: return r->transport == 6 && tcp_fits(u, r);
 	case NET_F_DSCP: return named_fits(u, flow_dscp_name(r->dscp), r->dscp);
@@ -115,7 +121,8 @@ bool net_filter_wants(const struct network *n, const struct weir_flow *r)
 
 static bool a_number(const char *word, unsigned max)
 {
-	return strspn(word, "0123456789") == strlen(word) && strlen(word) < 4 && (unsigned)atoi(word) <= max;
+	return strspn(word, "0123456789") == strlen(word) && strlen(word) < 4 &&
+	       (unsigned)atoi(word) <= max;
 }
 
 static bool a_word_of(const char *words, const char *word)

@@ -81,7 +81,8 @@ void net_count(struct network *n, const struct weir_flow *r)
 
 static void publish_traffic(struct weir_plugin *p, const struct net_counts *c)
 {
-	static const char *const scopes[] = { "host", "wire" }, *const ways[] = { "forward", "reverse" };
+	static const char *const scopes[] = { "host", "wire" }, *const ways[] = { "forward",
+										  "reverse" };
 
 	for (unsigned s = 0; s < 2; s++)
 		for (unsigned t = 0; t < NET_TRANSPORTS; t++)
@@ -104,9 +105,11 @@ static void publish_ends(struct weir_plugin *p, const struct net_counts *c)
 			for (unsigned d = 0; d < 3; d++)
 				if (c->ended[e][t][d])
 					weir_set(p, M_ENDED, (double)c->ended[e][t][d],
-					         flow_word(WEIR_FLOW_END_NAMES, e, reason, sizeof reason),
-					         transport_name(t),
-					         flow_word(WEIR_FLOW_DIRECTION_NAMES, d, direction, sizeof direction));
+						 flow_word(WEIR_FLOW_END_NAMES, e, reason,
+							   sizeof reason),
+						 transport_name(t),
+						 flow_word(WEIR_FLOW_DIRECTION_NAMES, d, direction,
+							   sizeof direction));
 	for (unsigned i = 0; i < 3; i++)
 		weir_set(p, M_RECORDS, (double)c->records[i],
 		         flow_word(WEIR_FLOW_EVENT_NAMES, i, phase, sizeof phase));
@@ -160,15 +163,16 @@ void net_log_stats(struct weir_plugin *p)
 
 	flow_stats(n->flows, &s);
 #define SINCE(m) ((unsigned long long)(s.m - l->m))
-	weir_log(p, WEIR_INFO, "%llu flows; since the last line: %llu began, %llu ended (%llu idle, %llu "
-	         "closed, %llu early for want of room), %llu records, %llu packets, %llu bytes; "
-	         "%llu packets filtered, %llu times a queue was full; %llu KiB",
-	         (unsigned long long)s.flows, SINCE(created),
-	         SINCE(ended[WEIR_END_IDLE]) + SINCE(ended[WEIR_END_DETECTED]) +
-	         SINCE(ended[WEIR_END_FORCED]) + SINCE(ended[WEIR_END_RESOURCES]),
-	         SINCE(ended[WEIR_END_IDLE]), SINCE(ended[WEIR_END_DETECTED]), SINCE(evicted),
-	         SINCE(records), SINCE(added_packets), SINCE(added_bytes), SINCE(filtered_packets),
-	         SINCE(refused), (unsigned long long)(s.memory_bytes >> 10));
+	weir_log(p, WEIR_INFO,
+		 "%llu flows; since the last line: %llu began, %llu ended (%llu idle, %llu "
+		 "closed, %llu early for want of room), %llu records, %llu packets, %llu bytes; "
+		 "%llu packets filtered, %llu times a queue was full; %llu KiB",
+		 (unsigned long long)s.flows, SINCE(created),
+		 SINCE(ended[WEIR_END_IDLE]) + SINCE(ended[WEIR_END_DETECTED]) +
+			 SINCE(ended[WEIR_END_FORCED]) + SINCE(ended[WEIR_END_RESOURCES]),
+		 SINCE(ended[WEIR_END_IDLE]), SINCE(ended[WEIR_END_DETECTED]), SINCE(evicted),
+		 SINCE(records), SINCE(added_packets), SINCE(added_bytes), SINCE(filtered_packets),
+		 SINCE(refused), (unsigned long long)(s.memory_bytes >> 10));
 #undef SINCE
 	*l = s;
 }

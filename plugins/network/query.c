@@ -24,11 +24,16 @@ struct flows_args {
 };
 #define A struct flows_args
 static const struct weir_option flows_options[] = {
-	WEIR_OPTION_ENUM(A, sort, "sort", "bytes packets rate start last retransmits rtt", "bytes",
+	WEIR_OPTION_ENUM(
+		A, sort, "sort", "bytes packets rate start last retransmits rtt", "bytes",
 		"What comes first: most bytes, packets, bytes per second; latest start; latest packet"),
-	WEIR_OPTION_UINT(A, limit, "limit", "20", "How many flows", .unit = "flows", .min = 1, .max = 1000),
-	WEIR_OPTION_STRING(A, process, "process", "", "Only of processes with this name, with * and ?, or with this pid"),
-	WEIR_OPTION_STRING(A, peer, "peer", "", "Only with this at either end: address, CIDR, first-last, or text with * and ?"),
+	WEIR_OPTION_UINT(A, limit, "limit", "20", "How many flows", .unit = "flows", .min = 1,
+			 .max = 1000),
+	WEIR_OPTION_STRING(A, process, "process", "",
+			   "Only of processes with this name, with * and ?, or with this pid"),
+	WEIR_OPTION_STRING(
+		A, peer, "peer", "",
+		"Only with this at either end: address, CIDR, first-last, or text with * and ?"),
 	WEIR_OPTION_UINT(A, port, "port", "0", "Only with this port at either end", .max = 65535),
 	WEIR_OPTION_STRING(A, transport, "transport", "", "Only tcp, udp, icmp, ... or a number"),
 };
@@ -36,7 +41,8 @@ static const struct weir_option flows_options[] = {
 #define A struct talkers_args
 static const struct weir_option talkers_options[] = {
 	WEIR_OPTION_ENUM(A, by, "by", "process peer port", "process", "What to sum up by"),
-	WEIR_OPTION_ENUM(A, sort, "sort", "bytes packets flows retransmits", "bytes", "What comes first"),
+	WEIR_OPTION_ENUM(A, sort, "sort", "bytes packets flows retransmits", "bytes",
+			 "What comes first"),
 	WEIR_OPTION_UINT(A, limit, "limit", "20", "How many", .min = 1, .max = 1000),
 };
 #undef A
@@ -84,7 +90,8 @@ static bool asked_for(const struct flows_args *a, const struct weir_flow *r)
 	if (a->port && r->source_port != a->port && r->destination_port != a->port)
 		return false;
 	snprintf(text, sizeof text, "%u", r->transport);
-	if (a->transport[0] && strcmp(a->transport, text) && (!transport || strcmp(a->transport, transport)))
+	if (a->transport[0] && strcmp(a->transport, text) &&
+	    (!transport || strcmp(a->transport, transport)))
 		return false;
 	if (!a->peer[0])
 		return true;
@@ -190,10 +197,11 @@ static void print_ends(struct weir_plugin *p, struct weir_out *out, const struct
 	snprintf(number, sizeof number, "%u", r->transport);
 	net_print_address(r->source_address, source);
 	net_print_address(r->destination_address, destination);
-	weir_printf(p, out, "{\"id\":\"%016llx\",\"transport\":\"%s\",\"source\":\"%s\",\"source_port\":%u,"
-	            "\"destination\":\"%s\",\"destination_port\":%u", (unsigned long long)id_of(r),
-	            transport ? transport : number, source, r->source_port, destination,
-	            r->destination_port);
+	weir_printf(p, out,
+		    "{\"id\":\"%016llx\",\"transport\":\"%s\",\"source\":\"%s\",\"source_port\":%u,"
+		    "\"destination\":\"%s\",\"destination_port\":%u",
+		    (unsigned long long)id_of(r), transport ? transport : number, source,
+		    r->source_port, destination, r->destination_port);
 	print_word(p, out, "scope", WEIR_FLOW_SCOPE_NAMES, r->scope);
 	print_word(p, out, "direction", WEIR_FLOW_DIRECTION_NAMES, r->direction);
 	print_word(p, out, "state", WEIR_FLOW_STATE_NAMES, r->state);
@@ -219,8 +227,9 @@ static void print_community_id(struct weir_plugin *p, struct weir_out *out, cons
 	bool icmp = r->transport == 1 || r->transport == 58;
 	char id[COMMUNITY_ID_SIZE];
 
-	community_id(n->flow.community_id_seed, r->source_address, r->destination_address, r->transport,
-	             icmp ? r->icmp_type : r->source_port, icmp ? r->icmp_code : r->destination_port, id);
+	community_id(n->flow.community_id_seed, r->source_address, r->destination_address,
+		     r->transport, icmp ? r->icmp_type : r->source_port,
+		     icmp ? r->icmp_code : r->destination_port, id);
 	weir_printf(p, out, ",\"community_id\":\"%s\"", id);
 }
 
@@ -242,7 +251,8 @@ static void print_flow(struct weir_plugin *p, struct weir_out *out, const struct
 	print_community_id(p, out, r);
 	print_owner(p, out, r);
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-		weir_printf(p, out, ",\"%s\":%llu", numbers[i].name, (unsigned long long)numbers[i].value);
+		weir_printf(p, out, ",\"%s\":%llu", numbers[i].name,
+			    (unsigned long long)numbers[i].value);
 	weir_printf(p, out, ",\"start_age_s\":%.3f,\"idle_s\":%.3f}",
 	            now > r->start_ns ? (double)(now - r->start_ns) / 1e9 : 0,
 	            now > r->end_ns ? (double)(now - r->end_ns) / 1e9 : 0);
@@ -361,10 +371,11 @@ static int answer_summary(struct weir_plugin *p, const void *args, struct weir_o
 	flow_stats(n->flows, &s);
 	flow_walk(n->flows, consider, &t);
 	qsort(t.heap, t.count, sizeof *t.heap, most_first);
-	weir_printf(p, out, "network      %llu flows  %llu began  %llu records  %llu packets  %llu KiB\n",
-	            (unsigned long long)s.flows, (unsigned long long)s.created,
-	            (unsigned long long)s.records, (unsigned long long)s.added_packets,
-	            (unsigned long long)(s.added_bytes >> 10));
+	weir_printf(p, out,
+		    "network      %llu flows  %llu began  %llu records  %llu packets  %llu KiB\n",
+		    (unsigned long long)s.flows, (unsigned long long)s.created,
+		    (unsigned long long)s.records, (unsigned long long)s.added_packets,
+		    (unsigned long long)(s.added_bytes >> 10));
 	for (uint32_t i = 0; i < t.count; i++) {
 		const struct weir_flow *r = &rows[t.heap[i].row];
 		const char *transport = flow_transport_name(r->transport);

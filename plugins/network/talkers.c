@@ -44,7 +44,9 @@ static void key_of(uint32_t by, const struct weir_flow *r, uint8_t key[24])
 		memcpy(key + 8, r->comm, sizeof r->comm);
 	} else if (by == BY_PEER) {
 		/* The other end of this node's; where that is not known, the responder. */
-		memcpy(key, r->direction == WEIR_DIR_SERVER ? r->source_address : r->destination_address, 16);
+		memcpy(key,
+		       r->direction == WEIR_DIR_SERVER ? r->source_address : r->destination_address,
+		       16);
 	} else {
 		memcpy(key, &r->destination_port, sizeof r->destination_port);
 		key[2] = r->transport;
@@ -109,7 +111,8 @@ static int by_value(const void *a, const void *b, void *arg)
 	return vx != vy ? (vx < vy ? 1 : -1) : memcmp(x->key, y->key, sizeof x->key);
 }
 
-static void print_key(struct weir_plugin *p, struct weir_out *out, uint32_t by, const struct talker *k)
+static void print_key(struct weir_plugin *p, struct weir_out *out, uint32_t by,
+		      const struct talker *k)
 {
 	char text[46];
 	uint32_t pid;
@@ -131,7 +134,8 @@ static void print_key(struct weir_plugin *p, struct weir_out *out, uint32_t by, 
 		memcpy(&port, k->key, sizeof port);
 		transport = flow_transport_name(k->key[2]);
 		snprintf(text, sizeof text, "%u", k->key[2]);
-		weir_printf(p, out, "\"%u/%s\",\"port\":%u", port, transport ? transport : text, port);
+		weir_printf(p, out, "\"%u/%s\",\"port\":%u", port, transport ? transport : text,
+			    port);
 	}
 }
 
@@ -139,11 +143,12 @@ static void print(struct weir_plugin *p, struct weir_out *out, uint32_t by, cons
 {
 	weir_printf(p, out, "{\"key\":");
 	print_key(p, out, by, k);
-	weir_printf(p, out, ",\"flows\":%llu,\"packets\":%llu,\"reverse_packets\":%llu,\"bytes\":%llu,"
-	            "\"reverse_bytes\":%llu,\"retransmits\":%llu}", (unsigned long long)k->flows,
-	            (unsigned long long)k->packets[0], (unsigned long long)k->packets[1],
-	            (unsigned long long)k->bytes[0], (unsigned long long)k->bytes[1],
-	            (unsigned long long)k->retransmits);
+	weir_printf(p, out,
+		    ",\"flows\":%llu,\"packets\":%llu,\"reverse_packets\":%llu,\"bytes\":%llu,"
+		    "\"reverse_bytes\":%llu,\"retransmits\":%llu}",
+		    (unsigned long long)k->flows, (unsigned long long)k->packets[0],
+		    (unsigned long long)k->packets[1], (unsigned long long)k->bytes[0],
+		    (unsigned long long)k->bytes[1], (unsigned long long)k->retransmits);
 }
 
 int net_answer_talkers(struct weir_plugin *p, const void *args, struct weir_out *out)

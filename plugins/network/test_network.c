@@ -52,7 +52,9 @@ static void test_a_wrong_filter_names_option_and_value(void **state)
 static void test_a_flow_is_recorded_when_the_plugin_stops(void **state)
 {
 	struct weir_flow_key k = { .port = { 1, 2 }, .proto = 6 };
-	struct weir_flow_delta d = { .packets = { 1, 2 }, .bytes = { 40, 80 }, .first_ns = WEIR_TEST_NOW };
+	struct weir_flow_delta d = { .packets = { 1, 2 },
+				     .bytes = { 40, 80 },
+				     .first_ns = WEIR_TEST_NOW };
 	const struct weir_flow *r;
 
 	(void)state;
@@ -83,10 +85,17 @@ static void flow_of(struct weir_flow_key *k, struct weir_flow_delta *d, uint16_t
 	*k = (struct weir_flow_key){ .port = { port, 443 }, .proto = 6 };
 	v4(k->addr[0], 0x0a000001);
 	v4(k->addr[1], 0xc0a80101);
-	*d = (struct weir_flow_delta){ .packets = { 1, 1 }, .bytes = { bytes, 100 }, .ttl = { 64, 60 },
-		.first_ns = WEIR_TEST_NOW, .flags = { 2 | 16, 2 | 16 }, .synack_ns = WEIR_TEST_NOW + 3000000,
-		.bits = WEIR_FLOW_OWNER | WEIR_FLOW_ACTIVE, .pid = 42, .comm = "curl", .tos = { 46 << 2 },
-		.retransmits = 2 };
+	*d = (struct weir_flow_delta){ .packets = { 1, 1 },
+				       .bytes = { bytes, 100 },
+				       .ttl = { 64, 60 },
+				       .first_ns = WEIR_TEST_NOW,
+				       .flags = { 2 | 16, 2 | 16 },
+				       .synack_ns = WEIR_TEST_NOW + 3000000,
+				       .bits = WEIR_FLOW_OWNER | WEIR_FLOW_ACTIVE,
+				       .pid = 42,
+				       .comm = "curl",
+				       .tos = { 46 << 2 },
+				       .retransmits = 2 };
 }
 
 static void test_filters_keep_what_they_say(void **state)
@@ -120,7 +129,8 @@ static void test_filters_keep_what_they_say(void **state)
 		if (weir_test_event_count(t) != cases[i].kept)
 			fail_msg("%s: %zu records", cases[i].option, weir_test_event_count(t));
 		weir_test_collect(t);
-		assert_int_equal(weir_test_metric(t, "weir_network_filtered_packets_total"), cases[i].kept ? 0 : 2);
+		assert_int_equal(weir_test_metric(t, "weir_network_filtered_packets_total"),
+				 cases[i].kept ? 0 : 2);
 		end(NULL);
 	}
 }
@@ -128,9 +138,13 @@ static void test_filters_keep_what_they_say(void **state)
 static void test_words_that_cannot_occur_are_refused(void **state)
 {
 	static const char *const bad[] = {
-		"filter.network.transport.match=tpc", "filter.flow.tcp_flags_tags.match=sym",
-		"filter.flow.ip_dscp_name.match=cs9", "filter.flow.connection_state.match=open",
-		"filter.flow.icmp_type_name.match=pong", "discovery.interfaces=/eth(/", "discovery.interfaces=/eth",
+		"filter.network.transport.match=tpc",
+		"filter.flow.tcp_flags_tags.match=sym",
+		"filter.flow.ip_dscp_name.match=cs9",
+		"filter.flow.connection_state.match=open",
+		"filter.flow.icmp_type_name.match=pong",
+		"discovery.interfaces=/eth(/",
+		"discovery.interfaces=/eth",
 	};
 
 	(void)state;
@@ -171,9 +185,13 @@ static void test_metrics_count_what_was_emitted(void **state)
 	net_engine_stop(weir_test_plugin(t));
 	weir_test_collect(t);
 	assert_int_equal(weir_test_metric(t, "weir_network_flows"), 0);
-	assert_int_equal(weir_test_metric(t, "weir_network_flows_ended_total", "forced_end", "tcp", "client"), 10);
-	assert_int_equal(weir_test_metric(t, "weir_network_bytes_total", "host", "tcp", "forward"), 10045);
-	assert_int_equal(weir_test_metric(t, "weir_network_packets_total", "host", "tcp", "reverse"), 10);
+	assert_int_equal(weir_test_metric(t, "weir_network_flows_ended_total", "forced_end", "tcp",
+					  "client"),
+			 10);
+	assert_int_equal(weir_test_metric(t, "weir_network_bytes_total", "host", "tcp", "forward"),
+			 10045);
+	assert_int_equal(
+		weir_test_metric(t, "weir_network_packets_total", "host", "tcp", "reverse"), 10);
 	assert_int_equal(weir_test_metric(t, "weir_network_process_bytes_total", "curl"), 11045);
 	assert_int_equal(weir_test_metric(t, "weir_network_retransmits_total"), 20);
 	assert_int_equal(weir_test_metric(t, "weir_network_records_total", "end"), 10);
@@ -204,9 +222,13 @@ static void test_flows_are_sorted_and_limited(void **state)
 	assert_non_null(strstr(text, "\"state\":\"established\""));
 	assert_non_null(strstr(text, "\"community_id\":\"1:"));
 	assert_non_null(strstr(text, "\"comm\":\"curl\""));
-	assert_int_equal(weir_test_query(t, "flows", text, sizeof text, "port=40007", "peer=192.168.*", "transport=tcp", "process=c*"), 0);
+	assert_int_equal(weir_test_query(t, "flows", text, sizeof text, "port=40007",
+					 "peer=192.168.*", "transport=tcp", "process=c*"),
+			 0);
 	assert_int_equal(occurrences(text, "\"source_port\""), 1);
-	assert_int_equal(weir_test_query(t, "flows", text, sizeof text, "peer=192.168.0.0/16", "limit=1000"), 0);
+	assert_int_equal(
+		weir_test_query(t, "flows", text, sizeof text, "peer=192.168.0.0/16", "limit=1000"),
+		0);
 	assert_int_equal(occurrences(text, "\"source_port\""), 50);
 	assert_int_equal(weir_test_query(t, "flows", text, sizeof text, "peer=11.0.0.0/8"), 0);
 	assert_string_equal(text, "[]\n");
@@ -223,8 +245,10 @@ static void test_talkers_sum_up(void **state)
 	assert_int_equal(weir_test_query(t, "talkers", text, sizeof text), 0);
 	assert_int_equal(occurrences(text, "\"comm\":\"curl\""), 3);
 	assert_int_equal(weir_test_query(t, "talkers", text, sizeof text, "by=peer"), 0);
-	assert_string_equal(text, "[{\"key\":\"192.168.1.1\",\"flows\":30,\"packets\":30,\"reverse_packets\":30,"
-	                    "\"bytes\":30435,\"reverse_bytes\":3000,\"retransmits\":60}]\n");
+	assert_string_equal(
+		text,
+		"[{\"key\":\"192.168.1.1\",\"flows\":30,\"packets\":30,\"reverse_packets\":30,"
+		"\"bytes\":30435,\"reverse_bytes\":3000,\"retransmits\":60}]\n");
 	assert_int_equal(weir_test_query(t, "talkers", text, sizeof text, "by=port"), 0);
 	assert_non_null(strstr(text, "{\"key\":\"443/tcp\",\"port\":443,\"flows\":30"));
 }
@@ -252,7 +276,8 @@ static void test_a_round_makes_so_many_records_and_the_rest_comes_later(void **s
 	struct weir_plugin *p;
 
 	(void)state;
-	t = weir_test_new(&weir_plugin, "flow_producer.flow_span_queue_capacity=16", "stats_interval=10s");
+	t = weir_test_new(&weir_plugin, "flow_producer.flow_span_queue_capacity=16",
+			  "stats_interval=10s");
 	assert_int_equal(weir_test_init(t), 0);
 	p = weir_test_plugin(t);
 	assert_int_equal(net_engine_start(p), 0);
@@ -286,7 +311,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_flows_are_sorted_and_limited, end),
 		cmocka_unit_test_teardown(test_talkers_sum_up, end),
 		cmocka_unit_test_teardown(test_the_other_queries_answer, end),
-		cmocka_unit_test_teardown(test_a_round_makes_so_many_records_and_the_rest_comes_later, end),
+		cmocka_unit_test_teardown(
+			test_a_round_makes_so_many_records_and_the_rest_comes_later, end),
 	};
 
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
