@@ -111,10 +111,13 @@ void net_bpf_stop(struct weir_plugin *p)
 
 static int take_overflow(struct weir_plugin *p, const struct weir_net_overflow *o)
 {
-	struct flow_extra x = { .source = o->key.scope == WEIR_FLOW_HOST ? "bpf" : "wire" };
 	struct network *n = weir_state(p);
+	struct flow_extra x;
 
-	if (net_add(p, &o->key, &o->delta, &x) == -EAGAIN && n->bpf)
+	if (!n->bpf)
+		return WEIR_RECORD_AGGREGATED;
+	net_drain_extra(p, &n->bpf->drain, &o->key, &x);
+	if (net_add(p, &o->key, &o->delta, &x) == -EAGAIN)
 		n->bpf->drain.refused_packets += o->delta.packets[0] + o->delta.packets[1];
 	return WEIR_RECORD_AGGREGATED;
 }

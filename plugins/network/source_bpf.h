@@ -15,6 +15,9 @@
 /* Elements fetched with one call: 200 KiB of buffers, 0.3 ms of the kernel's time. */
 #define NET_BATCH 1024
 
+/* Namespaces remembered here, by cookie; others are asked of the kernel's map each time. */
+#define NET_NAMES 64
+
 enum net_drain_phase {
 	NET_DRAIN_IDLE,     /* both at rest: a flip is due at the next tick */
 	NET_DRAIN_BARRIER,  /* flipped; programs that run may still write the old map */
@@ -23,7 +26,9 @@ enum net_drain_phase {
 
 struct net_drain {
 	enum net_drain_phase phase;
-	int maps[2], control;
+	int maps[2], control, names;
+	struct { uint64_t cookie; uint32_t inum; } name[NET_NAMES];
+	uint32_t own_inum;          /* of the namespace whose interfaces are watched */
 	struct weir_net_control word;
 	uint64_t flipped_ns;        /* what was counted before is in the map being drained */
 	uint64_t token;             /* the kernel's place in the map */
@@ -55,6 +60,10 @@ void net_drain_fini(struct weir_plugin *p, struct net_drain *d); /* idempotent *
 void net_drain_tick(struct weir_plugin *p, struct net_drain *d);
 /* All at once, both maps; programs are detached already. Blocks up to 50 ms for RCU. */
 void net_drain_rest(struct weir_plugin *p, struct net_drain *d);
+
+/* What there is to know of a flow besides: its source, its namespace's number. */
+void net_drain_extra(struct weir_plugin *p, struct net_drain *d, const struct weir_flow_key *k,
+                     struct flow_extra *ret);
 
 /* knobs.c */
 int net_knobs_prepare(struct weir_plugin *p);
