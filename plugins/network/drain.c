@@ -195,11 +195,20 @@ void net_drain_tick(struct weir_plugin *p, struct net_drain *d)
 	}
 	if (flip(p, d))
 		return;
+	d->inserted = net_bpf_inserts(weir_state(p));
 	d->phase = NET_DRAIN_BARRIER;
 	if (p->host->work(p, barrier, barrier_done, NULL)) {
 		barrier(NULL); /* no pool: rather 30 ms here than a lost count */
 		barrier_done(p, NULL);
 	}
+}
+
+void net_drain_early(struct weir_plugin *p, struct net_drain *d)
+{
+	if (d->phase != NET_DRAIN_IDLE)
+		return;
+	d->early++;
+	net_drain_tick(p, d);
 }
 
 /* The map being drained to its end. The engine gets as many rounds as its queues need; each

@@ -37,6 +37,8 @@ struct net_drain {
 	struct weir_flow_key *keys;
 	struct weir_flow_delta *deltas;
 	struct weir_timer *timer;   /* goes on with the drain */
+	uint64_t inserted;          /* of the kernel's counters, at the last flip */
+	uint64_t early;             /* flips because a map was half full */
 	uint64_t behind;            /* ticks that found a drain unfinished */
 	uint64_t drained, rounds;   /* elements, maps */
 	uint64_t refused_packets;   /* the engine had no room even at the end */
@@ -50,7 +52,7 @@ struct net_bpf {
 	struct net_wire *wire;      /* NULL: scope host only */
 	const struct weir_net_cpu *cpu;
 	uint32_t cpus;
-	uint64_t fills;             /* back-fills under way */
+	struct weir_timer *watch;   /* how full the map is */
 };
 
 /* drain.c */
@@ -58,6 +60,8 @@ int net_drain_init(struct weir_plugin *p, struct net_drain *d);
 void net_drain_fini(struct weir_plugin *p, struct net_drain *d); /* idempotent */
 /* Flip, and drain what was filled. In the middle of that: counted `behind`. */
 void net_drain_tick(struct weir_plugin *p, struct net_drain *d);
+/* The map fills sooner than the poll comes: drain it now. */
+void net_drain_early(struct weir_plugin *p, struct net_drain *d);
 /* All at once, both maps; programs are detached already. Blocks up to 50 ms for RCU. */
 void net_drain_rest(struct weir_plugin *p, struct net_drain *d);
 
@@ -78,7 +82,7 @@ void net_wire_tick(struct weir_plugin *p, struct net_bpf *b);
 void net_wire_stop(struct weir_plugin *p, struct net_bpf *b); /* NULL wire is fine */
 
 /* source_bpf.c: the callbacks, and the programs; both for the table in network.c. */
-#define NET_BPF_PROGRAMS 19
+#define NET_BPF_PROGRAMS 21
 extern const struct weir_program net_bpf_programs[NET_BPF_PROGRAMS];
 int net_bpf_prepare(struct weir_plugin *p);
 int net_bpf_start(struct weir_plugin *p);
@@ -86,6 +90,8 @@ void net_bpf_stop(struct weir_plugin *p);
 int net_bpf_record(struct weir_plugin *p, struct weir_record *r);
 int net_bpf_tick(struct weir_plugin *p);
 
+/* New flows in the maps so far, over all CPUs. */
+uint64_t net_bpf_inserts(const struct network *n);
 /* What the programs counted, over all CPUs. */
 void net_bpf_counts(const struct network *n, struct weir_net_cpu *ret);
 
