@@ -149,6 +149,8 @@ int net_knobs_prepare(struct weir_plugin *p)
 	bool host = n->scope != NET_SCOPE_WIRE;
 	/* 6.11 (c53795d48ee8): kfree_skb says which socket, so TIME_WAIT's packets show there. */
 	bool says = h->kernel_has(p, "sk_skb_reason_drop", NULL);
+	/* 6.3 (6e6eda44b939): one tracepoint for all families. */
+	bool old = host && !h->kernel_has(p, "btf_trace_sock_send_length", NULL);
 	static const char *const owners[] = { "own_create", "own_connect4", "own_connect6",
 		"own_sendmsg4", "own_sendmsg6", "own_send", "own_recv", "net_fill" };
 	static const char *const hosts[] = { "net_egress", "net_ingress", "net_state",
@@ -173,6 +175,8 @@ int net_knobs_prepare(struct weir_plugin *p)
 		rc = h->bpf_enable(p, hosts[i], host);
 	for (size_t i = 0; i < sizeof wires / sizeof wires[0] && !rc; i++)
 		rc = h->bpf_enable(p, wires[i], n->scope != NET_SCOPE_HOST);
+	rc = rc ? rc : h->bpf_enable(p, "own_send_inet6", old && n->owner != NET_OWNER_OFF);
+	rc = rc ? rc : h->bpf_enable(p, "own_recv_inet6", old && n->owner != NET_OWNER_OFF);
 	return rc ? rc : h->bpf_enable(p, "net_time_wait", host && !says);
 }
 

@@ -168,10 +168,11 @@ static __always_inline void net_wire_ip(struct __sk_buff *skb, void *ip, void *e
 			return;
 	}
 	if (p->key.proto != NET_TCP) {
-		u32 transport = p->key.proto == NET_UDP ? 8 : 0;
+		u64 behind = p->header - (p->key.proto == NET_UDP ? 8 : 0);
 
-		if (p->header >= transport && p->header - transport < 1024)
-			net_tunnel(ip + (p->header - transport), end, p);
+		/* In a way that the compiler does not take out: the verifier of 6.12 wants it. */
+		asm volatile("%0 &= 1023" : "+r"(behind));
+		net_tunnel(ip + behind, end, p);
 	}
 	p->key.scope = WEIR_FLOW_WIRE;
 	p->key.netns = c->wire_netns;
