@@ -176,27 +176,57 @@ static void no_switch(void **state)
 	finish("no switch");
 }
 
-/* Each source hands over to the next: what both were there for is in one of them only. */
-static void switched(void **state)
-{
-	static const char *const order[] = { "proc", "diag", "diag,proc", "proc", "diag" };
+struct turn {
+	const char *sources, *uses;
+	bool counts;
+};
 
-	(void)state;
+static void take_turns(const struct turn *turn, unsigned n, const char *what)
+{
 	begin();
 	open_connection();
 	transfer_for(500);
-	for (unsigned i = 0; i < sizeof order / sizeof order[0]; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		char line[80];
-		uint64_t before = c.sent;
+		uint64_t before;
 
-		snprintf(line, sizeof line, "set network.sources %s", order[i]);
+		snprintf(line, sizeof line, "set network.sources %s", turn[i].sources);
 		switch_by(line);
-		json_decref(wait_for(&d, uses, (void *)(order[i][0] == 'p' ? "proc" : "diag"), order[i]));
+		json_decref(wait_for(&d, uses, (void *)turn[i].uses, turn[i].sources));
+		before = c.sent;
 		transfer_for(500);
-		if (order[i][0] == 'p') /* counts nothing */
+		if (!turn[i].counts)
 			c.while_switching += c.sent - before;
 	}
-	finish("diag and proc by turns");
+	finish(what);
+}
+
+/* Each source hands over to the next: what both were there for is in one of them only. */
+static void switched(void **state)
+{
+	static const struct turn turns[] = {
+		{ "proc", "proc", false }, { "diag", "diag", true }, { "diag,proc", "diag", true },
+		{ "proc", "proc", false }, { "diag", "diag", true },
+	};
+
+	(void)state;
+	take_turns(turns, sizeof turns / sizeof turns[0], "diag and proc by turns");
+}
+
+/* The same with the programs, which count other things of the same packets. */
+static void switched_bpf(void **state)
+{
+	static const struct turn turns[] = {
+		{ "bpf", "bpf", true }, { "diag", "diag", true }, { "bpf", "bpf", true },
+		{ "proc", "proc", false }, { "bpf,diag", "bpf", true },
+	};
+
+	(void)state;
+	if (no_bpf()) {
+		printf("SKIP: switched_bpf: %s\n", no_bpf());
+		skip();
+	}
+	take_turns(turns, sizeof turns / sizeof turns[0], "bpf, diag and proc by turns");
 }
 
 /* network is disabled, procfs-fallback steps in, and out again. Both may be there for the moment
@@ -231,6 +261,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(no_switch, clean),
 		cmocka_unit_test_teardown(switched, clean),
+		cmocka_unit_test_teardown(switched_bpf, clean),
 		cmocka_unit_test_teardown(fallback, clean),
 	};
 
