@@ -335,6 +335,21 @@ static void test_the_strong_owner_stays(void **state)
 	assert_string_equal(records[count - 1].comm, "p6");
 }
 
+static void test_what_an_accepted_socket_has_by_birth_is_its_listeners(void **state)
+{
+	struct weir_flow_key k = key(6, 80, 50000);
+	struct weir_flow_delta d = owned(9, WEIR_FLOW_OWNER_WEAK);
+
+	(void)state;
+	begin();
+	send(&k, 1, SYN, 60);
+	add(&k, &d);
+	while (flow_flush(t, now, ALL, WEIR_END_FORCED))
+		;
+	assert_int_equal(records[0].pid, 9);
+	assert_int_equal(records[0].owner_from, WEIR_OWNER_LISTENER);
+}
+
 static unsigned asked;
 static const struct owner_cgroup *place(void *arg, uint64_t cgroup, uint32_t pid)
 {
@@ -466,6 +481,7 @@ int main(void)
 		T(test_a_whole_connection_in_one_delta),
 		T(test_a_start_record_comes_first),
 		T(test_the_strong_owner_stays),
+		T(test_what_an_accepted_socket_has_by_birth_is_its_listeners),
 		T(test_where_a_process_runs_is_asked_once),
 		T(test_the_longest_idle_flow_makes_room),
 		T(test_a_full_queue_refuses_and_nothing_is_lost),
