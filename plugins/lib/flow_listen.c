@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ports that listen and the addresses that are ours, for directions. A small table with open addressing, made when the
- * first port comes. A listener on the wildcard address is one for every address, on :: for
- * IPv4 too (net.ipv6.bindv6only is 0 by default; where it is not, a port that only IPv6
- * listens on and that IPv4 is a client of would be taken the wrong way round).
+ * The ports that listen and the addresses that are ours, for directions. The ports: a small table
+ * with open addressing, made when the first one comes. A listener on the wildcard address is one
+ * for every address, on :: for IPv4 too (net.ipv6.bindv6only is 0 by default; where it is not, a
+ * port that only IPv6 listens on and that IPv4 is a client of would be taken the wrong way round).
  *
- * Bound: 16 384 ports; beyond it, or without memory, a port is not known, and directions come
- * from flags and port numbers as before.
+ * Bound: 16 384 ports, of which three quarters are used; beyond it, or without memory, a port is
+ * not known, and directions come from flags and port numbers as before.
  */
 #include "flow_priv.h"
 

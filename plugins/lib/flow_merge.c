@@ -275,6 +275,10 @@ void flow_merge(struct flow_table *t, struct flow_row *r, const struct flow_upda
 		merge_tcp(r, d);
 	merge_waits(r, d);
 	merge_ext(t, r, u);
+	/* An accepted socket was made by nobody: what it has by birth is its listener's. */
+	if (from == WEIR_OWNER_CREATOR && r->key.proto == TCP && r->key.scope == WEIR_FLOW_HOST &&
+	    r->src && r->rank > FLOW_RANK_FIRST)
+		from = WEIR_OWNER_LISTENER;
 	if (from)
 		flow_set_owner(t, r, &owner, from);
 	if (d->cookie)

@@ -335,6 +335,60 @@ static void test_the_strong_owner_stays(void **state)
 	assert_string_equal(records[count - 1].comm, "p6");
 }
 
+static void test_what_an_accepted_socket_has_by_birth_is_its_listeners(void **state)
+{
+	struct weir_flow_key k = key(6, 80, 50000);
+	struct weir_flow_delta d = owned(9, WEIR_FLOW_OWNER_WEAK);
+
+	(void)state;
+	begin();
+	send(&k, 1, SYN, 60);
+	add(&k, &d);
+	while (flow_flush(t, now, ALL, WEIR_END_FORCED))
+		;
+	assert_int_equal(records[0].pid, 9);
+	assert_int_equal(records[0].owner_from, WEIR_OWNER_LISTENER);
+}
+
+static unsigned asked;
+static const struct owner_cgroup *place(void *arg, uint64_t cgroup, uint32_t pid)
+{
+	static struct owner_cgroup c = { .container = "c0ffee", .unit = "web.service", .pod = "p-1" };
+
+	(void)arg;
+	(void)pid;
+	asked++;
+	return cgroup == 7 ? &c : NULL;
+}
+
+static void test_where_a_process_runs_is_asked_once(void **state)
+{
+	struct weir_flow_key k = key(17, 53, 50000);
+
+	(void)state;
+	asked = 0;
+	o.place = place;
+	begin();
+	for (uint16_t i = 0; i < 20; i++) {
+		struct weir_flow_delta d = owned(i & 1, 0);
+
+		k.port[1] = 50000 + i;
+		d.pid = 1 + (i & 1);
+		d.cgroup = i & 1 ? 7 : 8;
+		add(&k, &d);
+	}
+	work();
+	assert_int_equal(asked, 2);
+	while (flow_flush(t, now, ALL, WEIR_END_FORCED))
+		;
+	assert_int_equal(count, 20);
+	for (size_t i = 0; i < count; i++) {
+		assert_string_equal(records[i].unit, records[i].cgroup_id == 7 ? "web.service" : "");
+		assert_string_equal(records[i].container_id, records[i].cgroup_id == 7 ? "c0ffee" : "");
+		assert_string_equal(records[i].pod_uid, records[i].cgroup_id == 7 ? "p-1" : "");
+	}
+}
+
 /* ---- no room ----------------------------------------------------------------------------------------- */
 
 static void test_the_longest_idle_flow_makes_room(void **state)
@@ -427,6 +481,8 @@ int main(void)
 		T(test_a_whole_connection_in_one_delta),
 		T(test_a_start_record_comes_first),
 		T(test_the_strong_owner_stays),
+		T(test_what_an_accepted_socket_has_by_birth_is_its_listeners),
+		T(test_where_a_process_runs_is_asked_once),
 		T(test_the_longest_idle_flow_makes_room),
 		T(test_a_full_queue_refuses_and_nothing_is_lost),
 		T(test_what_is_filtered_is_counted),

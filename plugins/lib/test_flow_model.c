@@ -121,6 +121,8 @@ static void random_life(uint64_t from, int steps)
 		}
 		if (rnd(2000) == 0)
 			flow_flush(t, now, rnd(2) ? ALL : 1, WEIR_END_FORCED);
+		if (!rnd(20))
+			flow_listening(t, 0, k.addr[rnd(2)], k.port[rnd(2)], k.proto, rnd(2));
 		if (!rnd(50))
 			flow_owner(t, rnd(100), &d);
 		model_take();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of interfaces, and this node's addresses. Names: from their number, remembered for 10 s, since interfaces come and go and
- * are renamed. Only of Weir's own network namespace: elsewhere the number is another's.
+ * Names of interfaces, and this node's addresses. Names come from the interface's number and are
+ * remembered for 10 s, since interfaces come and go and are renamed; only of Weir's own network
+ * namespace: elsewhere the number is another's.
  * What may fail: the interface is gone, or the namespace's cookie cannot be asked for (before
  * 5.14, then all numbers are taken to be of this namespace); the record then has no name.
  */

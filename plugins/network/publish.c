@@ -143,7 +143,8 @@ int net_publish(struct weir_plugin *p)
 		{ M_CREATED, s.created }, { M_EVICTED, s.evicted }, { M_RETRANSMITS, c->retransmits },
 		{ M_RESETS, c->resets }, { M_DROPS, c->drops }, { M_FAILED, c->failed },
 		{ M_FILTERED_PACKETS, s.filtered_packets }, { M_FILTERED_BYTES, s.filtered_bytes },
-		{ M_REFUSED, s.refused }, { M_LOST, n->lost_packets }, { M_DETAILS, s.lost_details }, { M_UNMATCHED, s.unmatched },
+		{ M_REFUSED, s.refused }, { M_LOST, n->lost_packets },
+		{ M_DETAILS, s.lost_details }, { M_UNMATCHED, s.unmatched },
 	};
 
 	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
