@@ -90,7 +90,7 @@ const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS] = {
 };
 #undef F
 
-#define F(m, t, u, d) WEIR_FIELD(struct weir_flow_listen, m, t, u, d)
+#define F(m, t, u, d, ...) WEIR_FIELD(struct weir_flow_listen, m, t, u, d, __VA_ARGS__)
 const struct weir_field weir_flow_listen_fields[WEIR_FLOW_LISTEN_FIELDS] = {
 	F(address, WEIR_IP, "", "Address it listens on"),
 	F(port, WEIR_U16, "", "Port it listens on"),
