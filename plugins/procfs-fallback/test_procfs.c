@@ -87,5 +87,5 @@ void fake_tick(struct fake *f)
 
 int main(void)
 {
-	return parse_tests() + scan_tests() + figure_tests() ? 1 : 0;
+	return parse_tests() + scan_tests() + figure_tests() + flow_tests() ? 1 : 0;
 }
