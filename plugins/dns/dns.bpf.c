@@ -190,7 +190,7 @@ static __always_inline void dns_udp(struct __sk_buff *skb, const struct dns_head
 		return; /* the server's side: its socket's peer has it too */
 	f->payload = h->l4 + 8;
 	f->len = len - 8;
-	f->by = (u64)u.id << 32;
+	f->by = (u64)u.id << 32 | 1; /* never 0, which says no; an id may be */
 }
 
 static __always_inline void dns_tcp(struct __sk_buff *skb, const struct dns_head *h,
