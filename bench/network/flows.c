@@ -15,6 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The plugin polls each second, and a second later the last flows end. */
+#define SETTLE_MS 5000
+
 static uint64_t field_of(const char *path, const char *name)
 {
 	char line[256];
@@ -113,6 +116,7 @@ int bench_flows(const struct bench *b)
 	return 0;
 }
 
+/* With all the work that comes after the traffic, in the time of the traffic. */
 int bench_births(const struct bench *b)
 {
 	struct shorts *s = shorts_new(b->count);
@@ -129,6 +133,7 @@ int bench_births(const struct bench *b)
 	start = now_seconds();
 	shorts_run(s, &p.client, &p.server);
 	seconds = now_seconds() - start;
+	nap_ms(SETTLE_MS);
 	user = b->pid ? user_seconds(b->pid) - user : 0;
 	/* Two sockets a connection: two flows in scope host. */
 	printf("{\"connections\": %u, \"flows_per_s\": %.0f, \"seconds\": %.2f, \"user_percent\": %.2f}\n", s->count,
