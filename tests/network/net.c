@@ -262,6 +262,8 @@ static void quiet(const struct ns *ns, const char *name)
 	static const char *const rows[][2] = {
 		{ "addr_gen_mode", "1" }, { "accept_dad", "0" }, { "accept_ra", "0" }, { "autoconf", "0" },
 		{ "router_solicitations", "0" },
+		/* A router says which groups it is in, twice: in the first milliseconds, then. */
+		{ "mldv2_unsolicited_report_interval", "1" },
 	};
 	char path[100];
 

@@ -248,7 +248,6 @@ static void test_an_interface_that_goes_and_comes_again(void **state)
 	(void)state;
 	expect_init(&e, 8);
 	watch_start(&w, &pair.client, "    scope: wire\n    discovery: {interfaces: [c0]}\n", 10000);
-	assert_true(watch_until(&w, said_so_often, &watched, 10));
 	for (unsigned i = 0; i < 2; i++) {
 		bulk_over(b, (uint16_t)(6200 + i), &x);
 		expect(&e, &x);
@@ -257,7 +256,6 @@ static void test_an_interface_that_goes_and_comes_again(void **state)
 		link_delete(&pair.client, "c0");
 		assert_true(watch_until(&w, said_so_often, &gone, 10));
 		pair_link(&pair);
-		watched.times = 2;
 		assert_true(watch_until(&w, said_so_often, &watched, 20));
 	}
 	assert_true(expect_ends(&e, &w, 20));
