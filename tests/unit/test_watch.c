@@ -271,6 +271,30 @@ static void newcomers(void **state)
 	weir__watch_fini(&w);
 }
 
+/* Rates are over no less than the source needs to look again, however often it is asked. */
+static void slow_sources(void **state)
+{
+	static const char *const slow = PLUGIN("net", "['flow']", "running", ",'interval_s':5" QUERIES);
+	struct weir__watch w = view(&weir__watch_flows);
+	struct weir__watch_row rows[WEIR__WATCH_ROWS];
+	char why[512];
+
+	(void)state;
+	feed(&w, "10", slow, "[{'id':1,'bytes':1000}]", why);
+	assert_true(w.interval_s == 5);
+	feed(&w, "11", slow, "[{'id':1,'bytes':1000}]", why);
+	weir__watch_rows(&w, rows);
+	assert_true(isnan(rows[0].bytes));
+	feed(&w, "16", slow, "[{'id':1,'bytes':2000}]", why);
+	feed(&w, "17", slow, "[{'id':1,'bytes':2200}]", why);
+	weir__watch_rows(&w, rows);
+	assert_true(rows[0].bytes == 200); /* since 11, not since 16 */
+	feed(&w, "22", slow, "[{'id':1,'bytes':2200}]", why);
+	weir__watch_rows(&w, rows);
+	assert_true(rows[0].bytes == 0);
+	weir__watch_fini(&w);
+}
+
 /* Fields by the names they have in records; protocols by number; talkers by what they are. */
 static void other_names(void **state)
 {
@@ -567,7 +591,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_the_plugin), cmocka_unit_test(says_what_to_do),
 		cmocka_unit_test(asks_what_there_is), cmocka_unit_test(rates_come_from_two_answers),
-		cmocka_unit_test(newcomers),        cmocka_unit_test(other_names),
+		cmocka_unit_test(newcomers),        cmocka_unit_test(other_names),      cmocka_unit_test(slow_sources),
 		cmocka_unit_test(json_frames),
 		cmocka_unit_test(columns),          cmocka_unit_test(hostile_answers),
 		cmocka_unit_test(dns),              cmocka_unit_test(out_of_memory),
