@@ -30,7 +30,7 @@
 	"Keys: q quit, s sort, r reverse, b by, f filter, p pause, up and down select, Enter\n" \
 	"all about a row, h help, + and - longer and shorter interval. Where there is no\n" \
 	"terminal it is as with --once; with --json each frame is an object on a line, until\n" \
-	"--count."
+	"--count. A frame comes no more often than the plugin's source looks."
 
 /* The options a command takes beside --help, and more about it than one line. */
 static const struct {
@@ -60,7 +60,7 @@ static const struct {
 	  "Asks the running plugin that gives topic flow. WHAT: flow (if not given), process,\n"
 	  "peer or port. KEY: " WEIR__CLI_FLOW_SORTS ";\n"
 	  "by process, peer or port: " WEIR__CLI_TALKER_SORTS ".\n"
-	  "EXPR, such as \"process=curl peer=10.0.0.1 port=443 transport=tcp\": what the plugin's\n"
+	  "EXPR, such as \"process=curl peer=10.0.0.0/8 port=443 transport=tcp\": what the plugin's\n"
 	  "query takes: weir plugins describe NAME.\n"
 	  LIVE_KEYS },
 	{ "dns", WATCH,

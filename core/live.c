@@ -79,6 +79,7 @@ static void paint(struct loop *l)
 /* ---- asking --------------------------------------------------------------------------- */
 
 static void ask(struct loop *l);
+static void set_tick(struct loop *l);
 
 static void on_closed(uv_handle_t *h)
 {
@@ -121,6 +122,7 @@ static void take_line(struct loop *l, size_t len)
 {
 	json_t *answer = json_loadb(l->answer, len, 0, NULL);
 	const char *error = json_string_value(json_object_get(answer, "error"));
+	double interval_s = *l->live->interval_s;
 	int r = -1;
 
 	if (json_is_true(json_object_get(answer, "ok"))) {
@@ -135,6 +137,8 @@ static void take_line(struct loop *l, size_t len)
 	}
 	if (r == 0)
 		*l->trouble = 0;
+	if (*l->live->interval_s > interval_s)
+		set_tick(l);
 	l->next = r > 0;
 	finish(l);
 }

@@ -34,7 +34,7 @@ struct weir__live {
 	const struct weir__live_ops *ops;
 	void *view;
 	/* In the view: */
-	double *interval_s;
+	double *interval_s; /* taking an answer may make it longer */
 	const bool *paused;
 	bool *plain;          /* set for frames on paper */
 	const char **trouble; /* why nothing new came; "" if it did */

@@ -16,6 +16,7 @@
  *      "state":"running",               the lifecycle's words; WEIR__STATES_BAD are bad
  *      "isolation":?"thread", "pid":?4712,   of its own process
  *      "source":?"bpf", "quality":?"",  "approx" if the source cannot know exactly
+ *      "interval_s":?5.0,               how often that source looks, if it does so by the clock
  *      "fallback":?"procfs-fallback",   who has its topics now
  *      "fallback_for":?["io"],          whose topics it has now
  *      "reason":?"why it is not running, or runs below its best",

@@ -305,6 +305,8 @@ static json_t *json_plugin(struct sup_plugin *p)
 		return o;
 	src = p->source < 0 ? NULL : weir_table_row(&p->desc->sources, (uint32_t)p->source);
 	put_text(o, "source", src ? src->name : NULL);
+	if (p->snap.tick_interval_s > 0)
+		put(o, "interval_s", json_real(p->snap.tick_interval_s));
 	put(o, "quality", json_string(p->snap.quality));
 	put(o, "events_per_s", json_real(p->events_per_s));
 	put(o, "cpu_percent", json_real(p->cpu_percent));

@@ -90,6 +90,7 @@ struct weir__watch {
 	char plugin[32], source[32];
 	const char *trouble;
 	double interval_s;
+	double looks_s;       /* how often the plugin's source looks: rates are over no less */
 	size_t limit; /* 0: not given */
 	bool approx, reverse, paused, help, detail, plain;
 	/* Names of plugin files that give the topic, for a hint: asked for once. Or NULL. */

@@ -242,6 +242,10 @@ static int take_status(struct weir__watch *w, json_t *status, char *why, size_t 
 	snprintf(w->plugin, sizeof w->plugin, "%s", name);
 	snprintf(w->source, sizeof w->source, "%s", weir__top_string(p, "source"));
 	w->approx = !strcmp(weir__top_string(p, "quality"), "approx");
+	w->looks_s = weir__top_number(p, "interval_s");
+	/* Asked more often, it would say the same again and then all at once. */
+	if (w->looks_s > w->interval_s && w->looks_s <= WEIR__TOP_INTERVAL_MAX_S)
+		w->interval_s = w->looks_s;
 	return 1;
 }
 
@@ -260,11 +264,18 @@ static int take_rows(struct weir__watch *w, const json_t *answer, char *why, siz
 		snprintf(why, size, "%s.%s answers with something else than a list", w->plugin, w->table->query);
 		return -1;
 	}
-	json_decref(w->before);
-	json_decref(w->status_before);
-	w->before = w->now;
-	w->status_before = w->status;
-	w->before_limit = w->now_limit;
+	/* Asked between two looks of the source (a key was pressed): the answer before stays
+	 * the one that rates are over. */
+	if (w->now && weir__top_passed(w->next_status, w->status) < 0.9 * w->looks_s) {
+		json_decref(w->now);
+		json_decref(w->status);
+	} else {
+		json_decref(w->before);
+		json_decref(w->status_before);
+		w->before = w->now;
+		w->status_before = w->status;
+		w->before_limit = w->now_limit;
+	}
 	w->now = rows;
 	w->now_limit = w->asked_limit;
 	w->status = w->next_status;

@@ -36,6 +36,11 @@ void weir__watch_id(const struct weir__watch_table *t, const json_t *o, char *bu
 	}
 }
 
+static double passed_of(const struct weir__watch *w)
+{
+	return w->before ? weir__top_passed(w->status, w->status_before) : 0;
+}
+
 /* The rows of the answer before by their id. NULL: there are none. */
 static json_t *index_of(const struct weir__watch *w)
 {
@@ -133,7 +138,7 @@ static int compare(const void *a, const void *b, void *arg)
 
 size_t weir__watch_rows(const struct weir__watch *w, struct weir__watch_row *rows)
 {
-	double passed = w->before ? weir__top_passed(w->status, w->status_before) : 0;
+	double passed = passed_of(w);
 	json_t *index = passed > 0 ? index_of(w) : NULL, *o;
 	char id[WEIR__WATCH_ID_BYTES];
 	size_t i, n = 0;
@@ -187,7 +192,7 @@ json_t *weir__watch_json(void *view)
 	struct weir__watch_row *rows = weir__alloc(WEIR__WATCH_ROWS * sizeof *rows);
 	const struct weir__watch *w = view;
 	json_t *o = json_object(), *a = json_array();
-	double passed = w->before ? weir__top_passed(w->status, w->status_before) : 0;
+	double passed = passed_of(w);
 	size_t n = rows ? weir__watch_rows(w, rows) : 0;
 
 	json_object_set_new(o, "plugin", json_string(w->plugin));

@@ -131,7 +131,7 @@ static const struct weir__watch_table flow_tables[] = {
 	TALKERS_BY("port", port_columns),
 };
 const struct weir__watch_kind weir__watch_flows = {
-	.topic = "flow", .words = "process=curl peer=10.0.0.1 port=443 transport=tcp",
+	.topic = "flow", .words = "process=curl peer=10.0.0.0/8 port=443 transport=tcp",
 	.tables = flow_tables, .count = COUNT(flow_tables),
 };
 
