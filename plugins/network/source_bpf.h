@@ -52,6 +52,7 @@ struct net_bpf {
 	struct net_wire *wire;      /* NULL: scope host only */
 	const struct weir_net_cpu *cpu;
 	uint32_t cpus;
+	struct weir_net_cpu said;   /* counts that the log knows */
 	struct weir_timer *watch;   /* how full the map is */
 };
 
