@@ -153,8 +153,10 @@ bool procfs_flow_step(struct weir_plugin *p, struct procfs_flow *f)
 
 	if (f->diag && f->working)
 		more = diag_work(f->diag, now, FLOW_STEP_NS);
-	else if (f->diag)
+	else if (f->diag) {
 		diag_events(f->diag, now, FLOW_STEP_NS);
+		more = diag_running(f->diag); /* closings were lost: all sockets are read at once */
+	}
 	if (f->capture) /* it is readable again only when another block is full */
 		read_packets(p, f);
 	if (f->proc && f->working)
