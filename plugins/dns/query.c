@@ -193,11 +193,12 @@ static int answer_stats(struct weir_plugin *p, const void *args, struct weir_out
 
 	(void)args;
 	dns_match_stats(d->match, &m);
-	weir_printf(p, out, "{\"queries\":%llu,\"responses\":%llu,\"retries\":%llu,\"copies\":%llu,"
+	weir_printf(p, out, "{\"queries\":%llu,\"responses\":%llu,\"retries\":%llu,\"copies\":%llu,\"response_copies\":%llu,"
 	            "\"tcp_retries\":%llu,\"early\":%llu,\"pending\":%llu,\"ignored\":%llu,"
 	            "\"sampled\":%llu,\"queue_full\":%llu,\"packets\":%llu,\"lost\":%llu,\"approx\":%llu",
 	            (unsigned long long)m.queries, (unsigned long long)m.responses,
 	            (unsigned long long)m.retries, (unsigned long long)m.copies,
+	            (unsigned long long)m.response_copies,
 	            (unsigned long long)m.tcp_retries, (unsigned long long)m.early,
 	            (unsigned long long)m.open, (unsigned long long)d->counts.filtered,
 	            (unsigned long long)d->counts.sampled, (unsigned long long)d->counts.queue_full,
