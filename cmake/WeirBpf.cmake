@@ -76,7 +76,7 @@ function(weir_add_layout target ret_object)
   set(globals) # one of each type, so that BTF has it
   set(inputs)
   foreach(header ${ARGN})
-    set(input ${CMAKE_CURRENT_SOURCE_DIR}/${header})
+    get_filename_component(input ${CMAKE_CURRENT_SOURCE_DIR}/${header} ABSOLUTE) # ../lib, once
     list(APPEND inputs ${input})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${input})
     string(APPEND includes "#include \"${header}\"\n")

@@ -27,6 +27,7 @@ int weir__bpf_new(const struct weir_source *source, uint64_t ring_bytes, struct 
 		return -ENOMEM;
 	b->source = source;
 	b->ring_bytes = ring_bytes;
+	b->tc.fd = -1;
 	b->cpus = weir__possible_cpus();
 	b->program_count = source->programs.count;
 	if (b->program_count > WEIR_MAX_PROGRAMS)
@@ -324,6 +325,28 @@ static int make_rings(struct weir__bpf *b)
 	return 0;
 }
 
+static uint64_t hook_of(const struct program_state *s)
+{
+	const char *section = s->prog ? bpf_program__section_name(s->prog) : "";
+
+	if (weir__bpf_is_tc(section))
+		return WEIR__HOOK_TC;
+	if (!strncmp(section, "cgroup_skb", 10))
+		return WEIR__HOOK_PACKET;
+	return weir__bpf_is_cgroup(section) ? WEIR__HOOK_SOCKET : WEIR__HOOK_TRACE;
+}
+
+/* For who reads the account without knowing the programs. Before any program runs. */
+static int write_hooks(struct weir__bpf *b)
+{
+	struct weir_cpu first = { 0 };
+	uint32_t zero = 0;
+
+	for (size_t i = 0; i < b->program_count; i++)
+		first.program[i].hook = hook_of(&b->programs[i]);
+	return weir__map_update(weir__bpf_map_fd(b, WEIR_MAP_CPU), &zero, &first, BPF_ANY);
+}
+
 int weir__bpf_map_accounts(struct weir__bpf *b)
 {
 	b->knobs = map_map(b, WEIR_MAP_KNOBS, PROT_READ | PROT_WRITE, NULL, NULL);
@@ -347,6 +370,8 @@ int weir__bpf_setup_maps(struct weir__bpf *b)
 		return rc;
 	}
 	rc = weir__bpf_map_accounts(b);
+	if (!rc)
+		rc = write_hooks(b);
 	if (rc)
 		return rc;
 	*b->knobs = (struct weir_knobs){ .sample_threshold = ~0u, .weight = 1,
@@ -460,7 +485,7 @@ size_t weir__bpf_programs(struct weir__bpf *b, struct weir__bpf_program **ret)
 		s->pub.runs = c.runs;
 		s->pub.missed = program_missed(s);
 		s->pub.run_ns = cal ? (uint64_t)weir__meter_run_ns(cal, &c) : 0;
-		s->pub.hook_ns = c.timed_runs ? (uint64_t)(cal->hook_ns * (double)c.runs) : 0;
+		s->pub.hook_ns = cal ? (uint64_t)weir__meter_hook_ns(cal, &c) : 0;
 		s->pub.ns_per_run = c.runs ? (double)s->pub.run_ns / (double)c.runs : 0;
 		b->rows[i] = s->pub;
 	}

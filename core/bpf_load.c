@@ -107,12 +107,17 @@ static int choose(struct weir__bpf *b)
 	return 0;
 }
 
-static const char *hint(int err)
+/* s: of which program, or NULL. */
+static const char *hint(const struct program_state *s, int err)
 {
+	const char *section = s && s->prog ? bpf_program__section_name(s->prog) : "";
+
 	switch (-err) {
 	case EPERM:
 	case EACCES:
-		return " (needs CAP_BPF and CAP_PERFMON: run as root)";
+		return weir__bpf_is_cgroup(section) || weir__bpf_is_tc(section)
+		       ? " (needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: run as root)"
+		       : " (needs CAP_BPF and CAP_PERFMON: run as root)";
 	case EMFILE:
 		return " (too many open files: raise the limit, ulimit -n or LimitNOFILE, to 1024)";
 	case ENOMEM:
@@ -133,10 +138,10 @@ static bool blame(struct weir__bpf *b, int err)
 		if (!s->prog || strcmp(s->pub.variant, said->program))
 			continue;
 		weir__bpf_say(s->pub.error, "%.60s refused: %s%.180s%s",
-		         s->pub.variant, strerror(-err), said->text[0] ? ": " : "", hint(err));
+		         s->pub.variant, strerror(-err), said->text[0] ? ": " : "", hint(s, err));
 		if (said->text[0])
 			weir__bpf_say(s->pub.error, "%.60s refused: %.200s%s",
-			         s->pub.variant, said->text, hint(err));
+			         s->pub.variant, said->text, hint(s, err));
 		s->variant++;
 		return true;
 	}
@@ -217,7 +222,7 @@ int weir__bpf_attach_state(struct weir__bpf *b, struct program_state *s)
 	if (weir__bpf_is_cgroup(section)) {
 		rc = weir__bpf_attach_cgroup(s);
 	} else if (weir__bpf_is_tc(section)) {
-		rc = weir__bpf_targets_attach(b, s);
+		return weir__bpf_targets_attach(b, s); /* what does attach stays */
 	} else if (!strncmp(section, "tracepoint/", 11)) {
 		rc = attach_tracepoint(s, section + 11);
 	} else if (!strncmp(section, "tp/", 3)) {
@@ -228,10 +233,10 @@ int weir__bpf_attach_state(struct weir__bpf *b, struct program_state *s)
 	}
 	if (rc && !s->pub.error[0])
 		weir__bpf_say(s->pub.error, "%.60s does not attach: %s%s",
-		         s->pub.variant, strerror(-rc), hint(rc));
+		         s->pub.variant, strerror(-rc), hint(s, rc));
 	if (rc)
 		weir__bpf_detach_state(b, s);
-	s->pub.attached = !rc && !(weir__bpf_is_tc(section) && !s->target_count);
+	s->pub.attached = !rc;
 	return rc;
 }
 
@@ -252,8 +257,11 @@ void weir__bpf_detach_state(struct weir__bpf *b, struct program_state *s)
 
 void weir__bpf_detach(struct weir__bpf *b)
 {
-	for (size_t i = 0; i < b->program_count; i++)
+	for (size_t i = 0; i < b->program_count; i++) {
 		weir__bpf_detach_state(b, &b->programs[i]);
+		weir__bpf_targets_free(&b->programs[i]);
+	}
+	weir__tc_disown(&b->tc);
 }
 
 /* Attach all chosen programs. A refusal moves the row on to its next variant and
@@ -291,7 +299,7 @@ static int load_round(struct weir__bpf *b)
 			return -EAGAIN;
 		weir__bpf_say(b->error, "the kernel refused the BPF object: %s%s%.160s%s",
 		         strerror(-rc), weir__bpf_said()->text[0] ? ": " : "",
-		         weir__bpf_said()->text, hint(rc));
+		         weir__bpf_said()->text, hint(NULL, rc));
 		return rc;
 	}
 	b->loaded = true;
@@ -327,6 +335,7 @@ int weir__bpf_attach(struct weir__bpf *b, const char *program, bool on)
 		return weir__bpf_attach_state(b, s);
 	s->back = false;
 	weir__bpf_detach_state(b, s);
+	weir__bpf_targets_free(s);
 	return 0;
 }
 

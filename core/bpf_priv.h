@@ -7,6 +7,7 @@
 #define WEIR_CORE_BPF_PRIV_H
 
 #include "bpf.h"
+#include "bpf_tc.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -56,6 +57,7 @@ struct weir__bpf {
 	struct weir__bpf_program rows[WEIR_MAX_PROGRAMS]; /* handed out */
 	size_t program_count;
 
+	struct weir__tc_owner tc;       /* of what is attached without tcx */
 	uint32_t cpus;
 	uint32_t shed_below;            /* priority; 0: nothing is shed */
 	struct weir_knobs *knobs;       /* mapped */
@@ -77,12 +79,17 @@ struct program_state *weir__bpf_find(struct weir__bpf *b, const char *name);
 int weir__bpf_perf_tracepoint(struct program_state *s, const char *category_name);
 
 /* bpf_place.c: cgroups and interfaces */
-int weir__cgroup_root(void); /* an open directory, or -errno */
+/* linux/bpf.h since 6.6; this may be built with older headers. */
+#define WEIR__TCX_INGRESS 46
+#define WEIR__TCX_EGRESS  47
+/* An open directory, or -errno. Whole: of all cgroups, not only those of a container. */
+int weir__cgroup_root(bool *ret_whole);
 bool weir__bpf_is_cgroup(const char *section);
 bool weir__bpf_is_tc(const char *section);
 int weir__bpf_attach_cgroup(struct program_state *s);
 int weir__bpf_targets_attach(struct weir__bpf *b, struct program_state *s);
 void weir__bpf_targets_detach(struct weir__bpf *b, struct program_state *s);
+void weir__bpf_targets_free(struct program_state *s);
 
 /* bpf_adopt.c */
 int weir__bpf_program_fd(const struct program_state *s);

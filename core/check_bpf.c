@@ -313,6 +313,44 @@ static int try_jit(int arg)
 	return info.jited_prog_len ? 0 : -EOPNOTSUPP;
 }
 
+/* ---- places ----------------------------------------------------------------------- */
+
+/* What a kernel answers that knows tcx: a list, empty or not. Nothing is attached. */
+static int try_tcx(int arg)
+{
+	uint32_t n = 0;
+
+	(void)arg;
+	/* lo has this index in every network namespace */
+	if (bpf_prog_query(1, (enum bpf_attach_type)WEIR__TCX_INGRESS, 0, NULL, NULL, &n))
+		return errno == EINVAL ? -EOPNOTSUPP : -errno;
+	return 0;
+}
+
+/* Where programs of packets and sockets are attached: all cgroups, or some only. */
+static void check_cgroup(struct weir__findings *f)
+{
+	bool whole = false;
+	int root = weir__cgroup_root(&whole);
+
+	if (root == -ENOENT)
+		weir__finding_add(f, "bpf", WEIR__CHECK_INFO, "cgroup v2", WEIR__CHECK_MISSING,
+		                  "mount -t cgroup2 none /sys/fs/cgroup/unified",
+		                  "packets and sockets of processes: it is not mounted");
+	else if (root < 0)
+		weir__finding_add(f, "bpf", WEIR__CHECK_INFO, "cgroup v2", WEIR__CHECK_MISSING, NULL,
+		                  "packets and sockets of processes: its root does not open: %s", strerror(-root));
+	else if (!whole)
+		weir__finding_add(f, "bpf", WEIR__CHECK_INFO, "cgroup v2", WEIR__CHECK_DEGRADED,
+		                  "run in the cgroup namespace of the host, with its /sys/fs/cgroup",
+		                  "packets and sockets of the processes in this container only");
+	else
+		weir__finding_add(f, "bpf", WEIR__CHECK_INFO, "cgroup v2", WEIR__CHECK_OK, NULL,
+		                  "packets and sockets of all processes");
+	if (root >= 0)
+		close(root);
+}
+
 /* ---- table ------------------------------------------------------------------------- */
 
 static const struct {
@@ -337,6 +375,7 @@ static const struct {
 	{ "LSM", try_lsm, 0, "security hooks", "lsm" },
 	{ "iterator", try_iter, 0, "walking the kernel's objects", "iter" },
 	{ "tc", try_load, BPF_PROG_TYPE_SCHED_CLS, "packets of an interface", "tc" },
+	{ "tcx", try_tcx, 0, "and they end with Weir, whatever ends it; else filters of tc", NULL },
 	{ "XDP", try_load, BPF_PROG_TYPE_XDP, "packets before the stack", "xdp" },
 	{ "cgroup_skb", try_load, BPF_PROG_TYPE_CGROUP_SKB, "packets of a cgroup", "cgroup_skb" },
 	{ "bpf_rdonly_cast", try_rdonly_cast, 0, "typed reads of any kernel pointer", "tp_btf" },
@@ -409,6 +448,7 @@ void weir__check_bpf(struct weir__findings *f)
 
 	weir__bpf_catch();
 	check_guard(f);
+	check_cgroup(f);
 	for (i = 0; i < sizeof features / sizeof features[0]; i++) {
 		bool bad = features[i].section && weir__guarded(features[i].section, guarded, sizeof guarded);
 		int r = bad ? 0 : features[i].try(features[i].arg);

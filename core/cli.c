@@ -23,6 +23,15 @@
 
 #define BIT(id) (1u << WEIR__CLI_##id)
 
+/* What the live tables share. */
+#define WATCH (BIT(SOCKET) | BIT(JSON) | BIT(COUNT) | BIT(INTERVAL) | BIT(ONCE) | BIT(SORT) | \
+               BIT(BY) | BIT(FILTER) | BIT(LIMIT))
+#define LIVE_KEYS                                                              \
+	"Keys: q quit, s sort, r reverse, b by, f filter, p pause, up and down select, Enter\n" \
+	"all about a row, h help, + and - longer and shorter interval. Where there is no\n" \
+	"terminal it is as with --once; with --json each frame is an object on a line, until\n" \
+	"--count. A frame comes no more often than the plugin's source looks."
+
 /* The options a command takes beside --help, and more about it than one line. */
 static const struct {
 	const char *name;
@@ -45,17 +54,23 @@ static const struct {
 	{ "top", BIT(SOCKET) | BIT(JSON) | BIT(COUNT) | BIT(INTERVAL) | BIT(ONCE) | BIT(SORT),
 	  "Keys: q quit, s sort, r reverse, p pause, up and down select, Enter all about a\n"
 	  "plugin, h help, + and - longer and shorter interval. Where there is no terminal it is\n"
-	  "as with --once; with --json each frame is an object on a line, until --count." },
-	{ "flows", BIT(SOCKET) | BIT(JSON) | BIT(COUNT) | BIT(INTERVAL) | BIT(ONCE) | BIT(SORT) | BIT(BY),
-	  "--by flow (default), process, peer or port. --sort: rate, bytes, packets, start, rtt or\n"
-	  "retransmits; otherwise bytes, flows or packets. Words narrow it: process=nginx\n"
-	  "peer=10.0.0.0/8 port=443 transport=tcp limit=50. Keys: q quit, s sort, Enter the next\n"
-	  "table, p pause, h help, + and - interval. Where there is no terminal it is as with\n"
-	  "--once; with --json each frame is a list on a line, until --count." },
-	{ "dns", BIT(SOCKET) | BIT(JSON) | BIT(COUNT) | BIT(INTERVAL) | BIT(ONCE) | BIT(SORT) | BIT(BY),
-	  "--by query (default), name, server or process. --sort: latency, time or failures;\n"
-	  "otherwise queries, failures, timeouts or latency. Words narrow it: process=curl\n"
-	  "name=example.org limit=50. Keys and frames as weir flows." },
+	  "as with --once; with --json each frame is an object on a line, until --count.\n"
+	  "KEY: " WEIR__CLI_SORTS "." },
+	{ "flows", WATCH,
+	  "Asks the running plugin that gives topic flow. WHAT: flow (if not given), process,\n"
+	  "peer or port. KEY: " WEIR__CLI_FLOW_SORTS ";\n"
+	  "by process, peer or port: " WEIR__CLI_TALKER_SORTS ".\n"
+	  "EXPR, such as \"process=curl peer=10.0.0.0/8 port=443 transport=tcp\": what the plugin's\n"
+	  "query takes: weir plugins describe NAME.\n"
+	  LIVE_KEYS },
+	{ "dns", WATCH,
+	  "Asks the running plugin that gives topic dns. WHAT: query (if not given: those of late\n"
+	  "that were slow or failed), name, server or process.\n"
+	  "KEY: " WEIR__CLI_DNS_SORTS ";\n"
+	  "by name, server or process: " WEIR__CLI_DNS_COUNT_SORTS ".\n"
+	  "EXPR, such as \"process=curl name=example.com\": what the plugin's query takes: weir\n"
+	  "plugins describe NAME.\n"
+	  LIVE_KEYS },
 	{ "plugins", BIT(CONFIG) | BIT(JSON),
 	  "Reads the plugin files; needs no running daemon. The configuration file is only\n"
 	  "asked for plugin_dirs." },

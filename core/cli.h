@@ -17,8 +17,8 @@
 	X(check,   "",                        "Say what this machine can do for each plugin") \
 	X(status,  "",                        "Show the running daemon: states, rates, the ledger") \
 	X(top,     "",                        "Watch plugins live: states, rates, cost, losses") \
-	X(flows,   "[KEY=VALUE...]",          "Watch network flows live: who talks to whom, how much") \
-	X(dns,     "[KEY=VALUE...]",          "Watch DNS live: slow and failing questions, by name, by process") \
+	X(flows,   "",                        "Watch flows live: who talks to whom, how much, how well") \
+	X(dns,     "",                        "Watch DNS live: slow and failed queries, names, servers") \
 	X(plugins, "[list | describe NAME]",  "Show plugins and everything they declare") \
 	X(query,   "NAME.QUERY [ARG=VALUE...]", "Ask a running plugin")        \
 	X(tail,    "[TOPIC...]",              "Show live events")              \
@@ -39,6 +39,11 @@ WEIR__COMMANDS(X)
 
 /* The words of WEIR__TOP_SORTS (top.h), for the help; a test holds them together. */
 #define WEIR__CLI_SORTS "cpu, events, drops, memory, queue, latency, pressure or name"
+/* The same of the tables of weir flows and weir dns (watch_tables.c). */
+#define WEIR__CLI_FLOW_SORTS "rate, tx, rx, bytes, packets, rtt, retransmits, age or process"
+#define WEIR__CLI_TALKER_SORTS "rate, bytes, packets, flows, retransmits or name"
+#define WEIR__CLI_DNS_SORTS "time, latency, retries or name"
+#define WEIR__CLI_DNS_COUNT_SORTS "queries, rate, failures, timeouts, latency or name"
 
 /* Options mean the same in every command that takes them:
  * id, letter, name, argument or NULL, help */
@@ -54,8 +59,10 @@ WEIR__COMMANDS(X)
 	X(RUNNING, 'r', "running", NULL, "Of the running daemon, not of the file") \
 	X(INTERVAL, 'i', "interval", "TIME", "Time between two frames; 1s if not given") \
 	X(ONCE,   'o', "once",   NULL,   "Print one frame, of what happens in one interval") \
-	X(SORT,   'k', "sort",   "KEY",  "Sort by it; plugins by " WEIR__CLI_SORTS) \
-	X(BY,     'b', "by",     "WHAT", "Rows are these, see above")
+	X(SORT,   'k', "sort",   "KEY",  "Sort by this; see above")        \
+	X(BY,     'b', "by",     "WHAT", "Add up by this; see above")          \
+	X(FILTER, 'e', "filter", "EXPR", "Only what is so: KEY=VALUE, several separated by spaces") \
+	X(LIMIT,  'l', "limit",  "N",    "At most so many rows, up to 1000")
 
 enum weir__cli_option {
 #define X(id, ...) WEIR__CLI_##id,

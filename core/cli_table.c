@@ -189,6 +189,14 @@ static void json_cell(struct weir__cli_table *t, const json_t *v)
 	}
 }
 
+static bool has_column(const struct weir__cli_table *t, const char *head)
+{
+	for (size_t c = 0; c < t->columns; c++)
+		if (!strcmp(t->heads[c], head))
+			return true;
+	return false;
+}
+
 bool weir__table_json(const json_t *array, FILE *f, bool colour)
 {
 	struct weir__cli_table t = { 0 };
@@ -201,9 +209,11 @@ bool weir__table_json(const json_t *array, FILE *f, bool colour)
 	for (i = 0; i < n; i++)
 		if (!json_is_object(json_array_get(array, i)))
 			return false;
-	/* The first object says which columns there are. */
-	json_object_foreach(json_array_get(array, 0), key, v)
-		weir__table_column(&t, key, json_is_number(v));
+	/* A column for each member that any of them has, in the order they come. */
+	for (i = 0; i < n; i++)
+		json_object_foreach(json_array_get(array, i), key, v)
+			if (!has_column(&t, key))
+				weir__table_column(&t, key, json_is_number(v));
 	for (i = 0; i < n; i++)
 		for (size_t c = 0; c < t.columns; c++)
 			json_cell(&t, json_object_get(json_array_get(array, i), t.heads[c]));

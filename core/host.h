@@ -71,6 +71,7 @@ struct weir__snapshot {
 	uint64_t map_bytes;
 	uint64_t ring_bytes, ring_avail;
 	double drain_interval_s;   /* 0: waiting for a wake */
+	double tick_interval_s;    /* of the source; 0: it has none */
 	uint64_t drains, wakes;
 
 	uint64_t heap_bytes;

@@ -113,6 +113,7 @@ void weir__host_snapshot(struct weir__host *h, struct weir__snapshot *s)
 	memcpy(s->deliveries, h->deliveries, sizeof s->deliveries);
 	s->delivery_ns = h->delivery_ns;
 	s->overruns = h->overruns;
+	s->tick_interval_s = h->tick_on ? (double)uv_timer_get_repeat(&h->tick) / 1e3 : 0;
 	s->ticks = h->ticks;
 	s->failures = h->failures;
 	s->batches = h->batches;

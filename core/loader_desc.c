@@ -116,7 +116,7 @@ static int check_field(struct weir__check *c, const struct weir_schema *s, uint3
 			return weir__bad(c, "field %u has the same name", i);
 	}
 	if (f->type >= sizeof(type_sizes))
-		return weir__bad(c, "type is %u, the last known is %d", f->type, WEIR_HEX);
+		return weir__bad(c, "type is %u, the last known is %d", f->type, (int)sizeof(type_sizes) - 1);
 	want = type_sizes[f->type];
 	if (f->size == 0 || (want && f->size != want))
 		return weir__bad(c, "size is %u, its type has %u", f->size, want ? want : 1);

@@ -23,15 +23,20 @@
 struct weir__meter_cal {
 	double clock_ns;   /* what the timing itself adds to a timed run */
 	double outside_ns; /* of each run, outside the timed section */
-	double hook_ns;    /* of each run, outside the program */
+	double hook_ns;    /* of each run, outside the program: a tracepoint's */
 	double stats_ns;   /* what BPF_ENABLE_STATS, while on, adds by its own clock */
 	bool measured;     /* false: the constants */
 };
+
+/* Kinds of hook in weir_program_counts.hook; what they cost is in meter.c. */
+enum weir__meter_hook { WEIR__HOOK_TRACE, WEIR__HOOK_TC, WEIR__HOOK_PACKET, WEIR__HOOK_SOCKET, WEIR__HOOKS };
 
 /* Measured by the first caller, some 3 ms; the others wait for it. */
 const struct weir__meter_cal *weir__meter_cal(void);
 /* ns of all runs of a program; 0 as long as none was timed. */
 double weir__meter_run_ns(const struct weir__meter_cal *cal, const struct weir_program_counts *c);
+/* What a program's hook costs beside its runs; 0 as long as none was timed. */
+double weir__meter_hook_ns(const struct weir__meter_cal *cal, const struct weir_program_counts *c);
 /* The same as BPF_ENABLE_STATS would count it: its own clock is in it. */
 double weir__meter_stats_ns(const struct weir__meter_cal *cal, const struct weir_program_counts *c);
 /* Does somebody on this node have BPF_ENABLE_STATS on now? Then each run of ours

@@ -16,6 +16,7 @@
  *      "state":"running",               the lifecycle's words; WEIR__STATES_BAD are bad
  *      "isolation":?"thread", "pid":?4712,   of its own process
  *      "source":?"bpf", "quality":?"",  "approx" if the source cannot know exactly
+ *      "interval_s":?5.0,               how often that source looks, if it does so by the clock
  *      "fallback":?"procfs-fallback",   who has its topics now
  *      "fallback_for":?["io"],          whose topics it has now
  *      "reason":?"why it is not running, or runs below its best",
@@ -45,6 +46,8 @@
  *        "weight":4, "sampling":0.25, "widened":false, "kinds_off":0, "detached":0,
  *        "level":"none|widen|sample|drop_kinds|detach|suspend", "priority":10,
  *        "last_action":?{"what":"...","why":"...","age_s":2.0}},
+ *      "queries":?[{"name":"top",       while it runs
+ *                   "args":[{"name":"by","choices":?["misses"],"max":?0}]}],
  *      "sources":[{"name":"bpf","state":"active","reason":?"..."}]
  *                                       state: active | available | failed | untried
  *    }],

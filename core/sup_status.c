@@ -238,6 +238,40 @@ static json_t *json_breaker(const struct sup_plugin *p, uint64_t now)
 	return o;
 }
 
+/* What an asker must know to ask for no more than there is: words, and the most. */
+static json_t *json_args(const struct weir_query *q)
+{
+	const struct weir_option *arg;
+	json_t *a = json_array();
+
+	for (uint32_t i = 0; (arg = weir_table_row(&q->args, i)); i++) {
+		json_t *o = json_object();
+
+		put_text(o, "name", arg->name);
+		if (arg->choices)
+			put(o, "choices", words(arg->choices, ~0u));
+		if (arg->max > 0)
+			put(o, "max", json_real(arg->max));
+		json_array_append_new(a, o);
+	}
+	return a;
+}
+
+static json_t *json_queries(const struct sup_plugin *p)
+{
+	const struct weir_query *q;
+	json_t *a = json_array();
+
+	for (uint32_t i = 0; (q = weir_table_row(&p->desc->queries, i)); i++) {
+		json_t *o = json_object();
+
+		put_text(o, "name", q->name);
+		put(o, "args", json_args(q));
+		json_array_append_new(a, o);
+	}
+	return a;
+}
+
 static json_t *json_plugin(struct sup_plugin *p)
 {
 	const struct weir_source *src;
@@ -271,6 +305,8 @@ static json_t *json_plugin(struct sup_plugin *p)
 		return o;
 	src = p->source < 0 ? NULL : weir_table_row(&p->desc->sources, (uint32_t)p->source);
 	put_text(o, "source", src ? src->name : NULL);
+	if (p->snap.tick_interval_s > 0)
+		put(o, "interval_s", json_real(p->snap.tick_interval_s));
 	put(o, "quality", json_string(p->snap.quality));
 	put(o, "events_per_s", json_real(p->events_per_s));
 	put(o, "cpu_percent", json_real(p->cpu_percent));
@@ -278,6 +314,7 @@ static json_t *json_plugin(struct sup_plugin *p)
 	put_memory(o, p);
 	put_latency(o, p);
 	put(o, "programs", json_programs(p));
+	put(o, "queries", json_queries(p));
 	return o;
 }
 

@@ -6,11 +6,13 @@
  *
  *   top_row.c     an answer's plugins as rows of numbers: rates, sorting, JSON
  *   top_text.c    lines of at most the terminal's width, nothing but harmless text
+ *   top_table.c   a table that gives way to a narrow terminal
  *   top_frame.c   one frame: the head and the table
  *   top_detail.c  one frame: all about one plugin
  *   top_key.c     what a key is, and what it does to the view
  *   top_term.c    the terminal: raw mode and back, its size, painting
- *   cmd_top.c     the command: asking the daemon, painting, keys
+ *   live.c        asking the daemon, painting, keys: the loop of every live view
+ *   cmd_top.c     the command
  */
 #ifndef WEIR_CORE_TOP_H
 #define WEIR_CORE_TOP_H
@@ -110,6 +112,35 @@ char *weir__top_percent(double v, char *buf, size_t size);  /* "0.31%" */
 char *weir__top_bytes(double v, char *buf, size_t size);    /* "12.3 MiB" */
 char *weir__top_time(double s, char *buf, size_t size);     /* "1.2ms" */
 
+/* ---- tables ---------------------------------------------------------------------- */
+
+#define WEIR__TOP_CELL_BYTES 128
+
+/* What is in a cell; "-": not known. */
+struct weir__top_shown {
+	char text[WEIR__TOP_CELL_BYTES];
+	int paint;
+};
+
+struct weir__top_column {
+	const char *head;
+	unsigned least, most; /* columns of the terminal */
+	bool right;
+	unsigned rank; /* the highest goes first when the terminal is too narrow */
+};
+
+struct weir__top_table {
+	const void *columns; /* in the order shown; each begins with its weir__top_column */
+	size_t column_size, column_count; /* at most WEIR__TABLE_COLUMNS */
+	unsigned spare;      /* from this rank on a column that says nothing is left out */
+	const void *rows;
+	size_t row_size, count;
+	const void *selected; /* one of the rows, or NULL */
+	void (*cell)(const void *column, const void *row, struct weir__top_shown *ret);
+};
+/* Heads and rows, but for the last `foot` lines of t; the selected one among them. */
+void weir__top_table(const struct weir__top_table *table, unsigned foot, struct weir__top_text *t);
+
 /* ---- frames ---------------------------------------------------------------------- */
 
 /* A plugin's name: 31 characters. */
@@ -140,7 +171,7 @@ unsigned weir__top_detail_lines(const struct weir__top_view *v);
 enum weir__top_key {
 	WEIR__KEY_NONE, WEIR__KEY_QUIT, WEIR__KEY_SORT, WEIR__KEY_REVERSE, WEIR__KEY_PAUSE,
 	WEIR__KEY_HELP, WEIR__KEY_UP, WEIR__KEY_DOWN, WEIR__KEY_ENTER, WEIR__KEY_BACK,
-	WEIR__KEY_FASTER, WEIR__KEY_SLOWER,
+	WEIR__KEY_FASTER, WEIR__KEY_SLOWER, WEIR__KEY_BY, WEIR__KEY_FILTER,
 };
 /* The first key of what was typed; *ret_used bytes of it. */
 enum weir__top_key weir__top_key(const char *typed, size_t len, size_t *ret_used);
@@ -150,6 +181,7 @@ bool weir__top_press(struct weir__top_view *v, enum weir__top_key key);
 /* Asking costs the daemon a millisecond; more often than this nobody can read. */
 #define WEIR__TOP_INTERVAL_MIN_S 0.1
 #define WEIR__TOP_INTERVAL_MAX_S 3600.0
+void weir__top_interval(double *interval_s, double factor);
 
 /* ---- the terminal ------------------------------------------------------------------ */
 

@@ -183,32 +183,27 @@ static void put_flow(const struct weir__top_view *v, struct weir__top_text *t,
 
 /* ---- columns ------------------------------------------------------------------------ */
 
-#define CELL 128
+#define CELL WEIR__TOP_CELL_BYTES
 
-struct cell {
-	char text[CELL];
-	int paint;
-};
-
-static void cell_plugin(const struct weir__top_row *r, struct cell *c)
+static void cell_plugin(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	snprintf(c->text, CELL, "%s", r->name);
 }
 
-static void cell_state(const struct weir__top_row *r, struct cell *c)
+static void cell_state(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	snprintf(c->text, CELL, "%s", *r->state ? r->state : "-");
 	c->paint = is_bad(r->state) ? WEIR__RED : !strcmp(r->state, "running") ? WEIR__GREEN
 		: !strcmp(r->state, "disabled") || !strcmp(r->state, "standby") ? WEIR__DIM : WEIR__YELLOW;
 }
 
-static void cell_source(const struct weir__top_row *r, struct cell *c)
+static void cell_source(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	snprintf(c->text, CELL, "%s%s", *r->source ? r->source : "-", r->approx ? " ~" : "");
 	c->paint = r->approx ? WEIR__YELLOW : WEIR__PLAIN;
 }
 
-static void cell_host(const struct weir__top_row *r, struct cell *c)
+static void cell_host(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	if (r->pid > 0)
 		snprintf(c->text, CELL, "%.0f", r->pid);
@@ -216,39 +211,39 @@ static void cell_host(const struct weir__top_row *r, struct cell *c)
 		snprintf(c->text, CELL, "%s", *r->isolation ? r->isolation : "-");
 }
 
-static void cell_events(const struct weir__top_row *r, struct cell *c)
+static void cell_events(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	weir__top_rate(r->events, c->text, CELL);
 }
 
-static void cell_drops(const struct weir__top_row *r, struct cell *c)
+static void cell_drops(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	weir__top_rate(r->drops, c->text, CELL);
 	c->paint = r->drops > 0 ? WEIR__YELLOW : WEIR__PLAIN;
 }
 
-static void cell_why(const struct weir__top_row *r, struct cell *c)
+static void cell_why(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	snprintf(c->text, CELL, "%s", *r->drop_reason ? r->drop_reason : "-");
 	c->paint = WEIR__YELLOW;
 }
 
-static void cell_user(const struct weir__top_row *r, struct cell *c)
+static void cell_user(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	weir__top_percent(r->user, c->text, CELL);
 }
 
-static void cell_kernel(const struct weir__top_row *r, struct cell *c)
+static void cell_kernel(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	weir__top_percent(r->kernel, c->text, CELL);
 }
 
-static void cell_memory(const struct weir__top_row *r, struct cell *c)
+static void cell_memory(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	weir__top_bytes(r->memory, c->text, CELL);
 }
 
-static void cell_rss(const struct weir__top_row *r, struct cell *c)
+static void cell_rss(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	weir__top_bytes(r->rss, c->text, CELL);
 }
@@ -258,24 +253,24 @@ static int paint_ratio(double v)
 	return v >= 1 ? WEIR__RED : v >= 0.8 ? WEIR__YELLOW : WEIR__PLAIN;
 }
 
-static void cell_queue(const struct weir__top_row *r, struct cell *c)
+static void cell_queue(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	if (isfinite(r->queue))
 		snprintf(c->text, CELL, "%.0f%%", r->queue * 100);
 	c->paint = paint_ratio(r->queue);
 }
 
-static void cell_p50(const struct weir__top_row *r, struct cell *c)
+static void cell_p50(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	weir__top_time(r->p50, c->text, CELL);
 }
 
-static void cell_p99(const struct weir__top_row *r, struct cell *c)
+static void cell_p99(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	weir__top_time(r->p99, c->text, CELL);
 }
 
-static void cell_pressure(const struct weir__top_row *r, struct cell *c)
+static void cell_pressure(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	const char *by = weir__top_string(json_object_get(r->plugin, "budget"), "by");
 
@@ -285,7 +280,7 @@ static void cell_pressure(const struct weir__top_row *r, struct cell *c)
 }
 
 /* "1/8": one in eight is kept. */
-static void cell_sampling(const struct weir__top_row *r, struct cell *c)
+static void cell_sampling(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	double weight = weir__top_number(json_object_get(r->plugin, "budget"), "weight");
 
@@ -302,7 +297,7 @@ static int paint_breaker(const char *state)
 		: !strcmp(state, "half-open") ? WEIR__YELLOW : WEIR__PLAIN;
 }
 
-static void cell_breaker(const struct weir__top_row *r, struct cell *c)
+static void cell_breaker(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	const char *cause = weir__top_string(json_object_get(r->plugin, "breaker"), "cause");
 
@@ -312,7 +307,7 @@ static void cell_breaker(const struct weir__top_row *r, struct cell *c)
 	c->paint = paint_breaker(r->breaker);
 }
 
-static void cell_action(const struct weir__top_row *r, struct cell *c)
+static void cell_action(const struct weir__top_row *r, struct weir__top_shown *c)
 {
 	const json_t *action = json_object_get(json_object_get(r->plugin, "budget"), "last_action");
 	const char *what = weir__top_string(action, "what");
@@ -323,111 +318,35 @@ static void cell_action(const struct weir__top_row *r, struct cell *c)
 		         weir__text_seconds(weir__top_number(action, "age_s"), age, sizeof age));
 }
 
-/* In the order shown. rank: the highest goes first when the terminal is too narrow;
- * from SPARE on a column in which nothing is known is left out. */
-#define SPARE 7
-static const struct {
-	const char *head;
-	unsigned least, most; /* columns */
-	bool right;
-	unsigned rank;
-	void (*cell)(const struct weir__top_row *r, struct cell *c);
+/* In the order shown. */
+static const struct column {
+	struct weir__top_column layout;
+	void (*cell)(const struct weir__top_row *r, struct weir__top_shown *c);
 } columns[] = {
-	{ "PLUGIN",      8, 31, false, 0,  cell_plugin },
-	{ "STATE",       8, 12, false, 1,  cell_state },
-	{ "SOURCE",      6, 16, false, 7,  cell_source },
-	{ "HOST",        6, 8,  false, 13, cell_host },
-	{ "EVENTS/S",    8, 9,  true,  2,  cell_events },
-	{ "DROPS/S",     7, 9,  true,  3,  cell_drops },
-	{ "WHY",         8, 14, false, 12, cell_why },
-	{ "CPU",         6, 7,  true,  4,  cell_user },
-	{ "BPF",         6, 7,  true,  6,  cell_kernel },
-	{ "MEMORY",      8, 9,  true,  5,  cell_memory },
-	{ "RSS",         8, 9,  true,  16, cell_rss },
-	{ "QUEUE",       5, 5,  true,  8,  cell_queue },
-	{ "P50",         5, 8,  true,  15, cell_p50 },
-	{ "P99",         5, 8,  true,  9,  cell_p99 },
-	{ "BUDGET",      6, 12, true,  10, cell_pressure },
-	{ "SAMPLE",      6, 6,  true,  11, cell_sampling },
-	{ "BREAKER",     7, 20, false, 14, cell_breaker },
-	{ "LAST ACTION", 11, 60, false, 17, cell_action },
+	{ { "PLUGIN",      8, 31, false, 0 },  cell_plugin },
+	{ { "STATE",       8, 12, false, 1 },  cell_state },
+	{ { "SOURCE",      6, 16, false, 7 },  cell_source },
+	{ { "HOST",        6, 8,  false, 13 }, cell_host },
+	{ { "EVENTS/S",    8, 9,  true,  2 },  cell_events },
+	{ { "DROPS/S",     7, 9,  true,  3 },  cell_drops },
+	{ { "WHY",         8, 14, false, 12 }, cell_why },
+	{ { "CPU",         6, 7,  true,  4 },  cell_user },
+	{ { "BPF",         6, 7,  true,  6 },  cell_kernel },
+	{ { "MEMORY",      8, 9,  true,  5 },  cell_memory },
+	{ { "RSS",         8, 9,  true,  16 }, cell_rss },
+	{ { "QUEUE",       5, 5,  true,  8 },  cell_queue },
+	{ { "P50",         5, 8,  true,  15 }, cell_p50 },
+	{ { "P99",         5, 8,  true,  9 },  cell_p99 },
+	{ { "BUDGET",      6, 12, true,  10 }, cell_pressure },
+	{ { "SAMPLE",      6, 6,  true,  11 }, cell_sampling },
+	{ { "BREAKER",     7, 20, false, 14 }, cell_breaker },
+	{ { "LAST ACTION", 11, 60, false, 17 }, cell_action },
 };
 #define COLUMNS (sizeof columns / sizeof columns[0])
 
-static struct cell cell_of(size_t c, const struct weir__top_row *r)
+static void cell_of(const void *column, const void *row, struct weir__top_shown *ret)
 {
-	struct cell cell = { .text = "-", .paint = WEIR__PLAIN };
-
-	columns[c].cell(r, &cell);
-	if (!strcmp(cell.text, "-"))
-		cell.paint = WEIR__DIM;
-	return cell;
-}
-
-/* What each column needs for its cells; 0: left out. */
-static void measure(unsigned *widths, const struct weir__top_row *rows, size_t n)
-{
-	for (size_t c = 0; c < COLUMNS; c++) {
-		bool said = columns[c].rank < SPARE;
-
-		widths[c] = columns[c].least;
-		for (size_t i = 0; i < n; i++) {
-			struct cell cell = cell_of(c, &rows[i]);
-			unsigned w = weir__top_width(cell.text);
-
-			said |= strcmp(cell.text, "-") != 0;
-			if (w > widths[c])
-				widths[c] = w < columns[c].most ? w : columns[c].most;
-		}
-		if (!said)
-			widths[c] = 0;
-	}
-}
-
-/* Leave out columns until the rest fits beside the mark of the selected line; returns
- * the gap between two columns. */
-static unsigned fit(unsigned *widths, unsigned room)
-{
-	for (;;) {
-		unsigned total = 1, shown = 0, worst = 0, out = COLUMNS;
-
-		for (size_t c = 0; c < COLUMNS; c++) {
-			total += widths[c];
-			shown += widths[c] > 0;
-			if (widths[c] && columns[c].rank >= worst) {
-				worst = columns[c].rank;
-				out = (unsigned)c;
-			}
-		}
-		if (total + 2 * shown <= room)
-			return 2;
-		if (total + shown <= room || shown < 2)
-			return 1;
-		widths[out] = 0;
-	}
-}
-
-static void put_row(struct weir__top_text *t, const unsigned *widths, unsigned gap,
-                    const struct weir__top_row *r, bool selected)
-{
-	bool first = true;
-
-	if (selected)
-		weir__top_invert(t);
-	weir__top_put(t, WEIR__BOLD, selected ? ">" : " ");
-	for (size_t c = 0; c < COLUMNS; c++) {
-		struct cell cell = { .paint = WEIR__BOLD };
-
-		if (!widths[c])
-			continue;
-		if (r)
-			cell = cell_of(c, r);
-		if (!first)
-			weir__top_put(t, WEIR__PLAIN, "%*s", (int)gap, "");
-		first = false;
-		weir__top_cell(t, cell.paint, widths[c], columns[c].right, "%s", r ? cell.text : columns[c].head);
-	}
-	weir__top_end(t);
+	((const struct column *)column)->cell(row, ret);
 }
 
 /* ---- the frame ------------------------------------------------------------------------ */
@@ -504,17 +423,12 @@ static void put_table(const struct weir__top_view *v, struct weir__top_text *t,
                       const struct weir__top_row *rows, size_t n)
 {
 	const struct weir__top_row *selected = v->plain ? NULL : weir__top_selected(v, rows, n);
-	unsigned widths[COLUMNS], foot = v->plain ? 0 : 2, room, gap;
-	size_t first = 0;
+	const struct weir__top_table table = { .columns = columns, .column_size = sizeof columns[0],
+		.column_count = COLUMNS, .spare = 7, .rows = rows, .row_size = sizeof *rows, .count = n,
+		.selected = selected, .cell = cell_of };
+	unsigned foot = v->plain ? 0 : 2;
 
-	measure(widths, rows, n);
-	gap = fit(widths, t->columns);
-	put_row(t, widths, gap, NULL, false);
-	room = t->rows > t->lines + foot ? t->rows - t->lines - foot : 0;
-	if (selected && (size_t)(selected - rows) >= room)
-		first = (size_t)(selected - rows) - room + 1;
-	for (size_t i = first; i < n && i - first < room; i++)
-		put_row(t, widths, gap, &rows[i], &rows[i] == selected);
+	weir__top_table(&table, foot, t);
 	if (v->plain)
 		return;
 	while (t->lines + foot < t->rows)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is typed into weir top: bytes to keys, and what a key does to the view. Bytes
+ * What is typed into a live view: bytes to keys, and what a key does to that of weir top. Bytes
  * of keys it does not know do nothing.
  */
 #include "top.h"
@@ -20,6 +20,7 @@ enum weir__top_key weir__top_key(const char *typed, size_t len, size_t *ret_used
 		{ " ", WEIR__KEY_PAUSE }, { "h", WEIR__KEY_HELP }, { "?", WEIR__KEY_HELP },
 		{ "\r", WEIR__KEY_ENTER }, { "\n", WEIR__KEY_ENTER }, { "+", WEIR__KEY_SLOWER },
 		{ "-", WEIR__KEY_FASTER }, { "\177", WEIR__KEY_BACK }, { "\b", WEIR__KEY_BACK },
+		{ "b", WEIR__KEY_BY }, { "f", WEIR__KEY_FILTER }, { "/", WEIR__KEY_FILTER },
 	};
 	size_t n = 1;
 
@@ -74,13 +75,13 @@ static void step(struct weir__top_view *v, int by)
 		v->scroll--;
 }
 
-static void set_interval(struct weir__top_view *v, double factor)
+void weir__top_interval(double *interval_s, double factor)
 {
-	v->interval_s *= factor;
-	if (v->interval_s < WEIR__TOP_INTERVAL_MIN_S)
-		v->interval_s = WEIR__TOP_INTERVAL_MIN_S;
-	if (v->interval_s > WEIR__TOP_INTERVAL_MAX_S)
-		v->interval_s = WEIR__TOP_INTERVAL_MAX_S;
+	*interval_s *= factor;
+	if (*interval_s < WEIR__TOP_INTERVAL_MIN_S)
+		*interval_s = WEIR__TOP_INTERVAL_MIN_S;
+	if (*interval_s > WEIR__TOP_INTERVAL_MAX_S)
+		*interval_s = WEIR__TOP_INTERVAL_MAX_S;
 }
 
 bool weir__top_press(struct weir__top_view *v, enum weir__top_key key)
@@ -93,8 +94,8 @@ bool weir__top_press(struct weir__top_view *v, enum weir__top_key key)
 	case WEIR__KEY_HELP:    v->help = !v->help; break;
 	case WEIR__KEY_UP:      step(v, -1); break;
 	case WEIR__KEY_DOWN:    step(v, 1); break;
-	case WEIR__KEY_FASTER:  set_interval(v, 0.5); break;
-	case WEIR__KEY_SLOWER:  set_interval(v, 2); break;
+	case WEIR__KEY_FASTER:  weir__top_interval(&v->interval_s, 0.5); break;
+	case WEIR__KEY_SLOWER:  weir__top_interval(&v->interval_s, 2); break;
 	case WEIR__KEY_ENTER:
 		if (!v->help)
 			v->detail = !v->detail;
@@ -107,6 +108,8 @@ bool weir__top_press(struct weir__top_view *v, enum weir__top_key key)
 			v->detail = false;
 		v->help = false;
 		break;
+	case WEIR__KEY_BY:      /* a table's */
+	case WEIR__KEY_FILTER:
 	case WEIR__KEY_NONE: break;
 	}
 	return true;

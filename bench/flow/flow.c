@@ -35,7 +35,7 @@ static void *heap(void *arg, void *ptr, size_t size)
 }
 
 static uint64_t emitted, sum;
-static int emit(void *arg, const struct weir_flow_record *r)
+static int emit(void *arg, const struct weir_flow *r)
 {
 	(void)arg;
 	emitted++;
@@ -69,9 +69,17 @@ static uint64_t now = 1000000000000ull;
 static void add(struct flow_table *t, uint32_t i, uint8_t flags)
 {
 	struct weir_flow_key k;
-	struct weir_flow_delta d = { .packets = { 3, 4 }, .bytes = { 300, 4000 }, .first_ns = now,
-		.span = 10, .flags = { flags, 16 }, .ttl = { 64, 60 }, .bits = WEIR_FLOW_OWNER, .cookie = i + 1,
-		.turn_ns = now, .waits = 1, .wait_sum_ns = 1000 };
+	struct weir_flow_delta d = { .packets = { 3, 4 },
+				     .bytes = { 300, 4000 },
+				     .first_ns = now,
+				     .span = 10,
+				     .flags = { flags, 16 },
+				     .ttl = { 64, 60 },
+				     .bits = WEIR_FLOW_OWNER,
+				     .cookie = i + 1,
+				     .turn_ns = now,
+				     .waits = 1,
+				     .wait_sum_ns = 1000 };
 
 	d.pid = 1000 + i % 200;
 	fill(&k, i);
@@ -81,11 +89,19 @@ static void add(struct flow_table *t, uint32_t i, uint8_t flags)
 
 int main(int argc, char **argv)
 {
-	uint32_t flows = argc > 1 ? (uint32_t)atoi(argv[1]) : 100000, rounds = argc > 2 ? (uint32_t)atoi(argv[2]) : 20;
+	uint32_t flows = argc > 1 ? (uint32_t)atoi(argv[1]) : 100000,
+		 rounds = argc > 2 ? (uint32_t)atoi(argv[2]) : 20;
 	const uint64_t s = 1000000000ull;
-	struct flow_options o = { .max_record_interval = 60 * s, .generic_timeout = 30 * s,
-		.icmp_timeout = 10 * s, .tcp_timeout = 20 * s, .tcp_fin_timeout = 5 * s,
-		.tcp_rst_timeout = 5 * s, .udp_timeout = 60 * s, .capacity = flows, .shards = 4, .queue = 1024 };
+	struct flow_options o = { .max_record_interval = 60 * s,
+				  .generic_timeout = 30 * s,
+				  .icmp_timeout = 10 * s,
+				  .tcp_timeout = 20 * s,
+				  .tcp_fin_timeout = 5 * s,
+				  .tcp_rst_timeout = 5 * s,
+				  .udp_timeout = 60 * s,
+				  .capacity = flows,
+				  .shards = 4,
+				  .queue = 1024 };
 	const struct pkt_memory m = { heap, NULL };
 	struct flow_table *t;
 	size_t fixed, capacity_bytes;
@@ -103,7 +119,8 @@ int main(int argc, char **argv)
 	capacity_bytes = bytes;
 	printf("new_flow %.0f ns -\n", took * 1e9 / flows);
 	/* The queues are there for any number of flows: 264 bytes for each update that waits. */
-	printf("flow_bytes %.1f bytes 192\n", (double)(capacity_bytes - o.shards * o.queue * 272) / flows);
+	printf("flow_bytes %.1f bytes 192\n",
+	       (double)(capacity_bytes - o.shards * o.queue * 272) / flows);
 	printf("queue_bytes %llu bytes -\n", (unsigned long long)(o.shards * o.queue * 272));
 	begin = seconds();
 	for (uint32_t r = 0; r < rounds; r++) {

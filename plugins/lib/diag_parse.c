@@ -20,8 +20,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define STATE_CLOSE 7
+#define STATE_CLOSE_WAIT 8
+#define STATE_LAST_ACK 9
 #define STATE_LISTEN 10
+#define STATE_CLOSING 11
 #define HAS(len, m) ((len) >= offsetof(struct tcp_info, m) + sizeof(((struct tcp_info *)0)->m))
 
 static void address(uint8_t out[16], uint8_t family, const __be32 in[4])
@@ -50,6 +52,9 @@ static void take_tcp_info(const uint8_t *at, size_t len, struct sock_reading *r)
 	r->now.payload[0] = HAS(len, tcpi_bytes_sent) ? i.tcpi_bytes_sent :
 	                    i.tcpi_bytes_acked - (i.tcpi_bytes_acked != 0);
 	r->now.payload[1] = i.tcpi_bytes_received;
+	if (r->now.payload[1] && (r->state == STATE_CLOSE_WAIT || r->state == STATE_LAST_ACK ||
+	                          r->state == STATE_CLOSING))
+		r->now.payload[1]--; /* the peer's FIN has come, and is counted as a byte */
 	r->now.segs[0] = i.tcpi_segs_out;
 	r->now.segs[1] = i.tcpi_segs_in;
 	r->now.retransmits = i.tcpi_total_retrans;

@@ -67,7 +67,8 @@ int flow_table_new(const struct pkt_memory *m, const struct flow_options *o, flo
 	t->arg = arg;
 	t->seed = o->hash_seed ^ 0x9e3779b97f4a7c15ull;
 	t->sources[0] = "";
-	t->owners = (struct flow_intern){ .size = sizeof(struct flow_owner_entry), .key = FLOW_OWNER_KEY };
+	t->owners = (struct flow_intern){ .size = sizeof(struct flow_owner_entry),
+					  .key = FLOW_OWNER_KEY };
 	t->places = (struct flow_intern){ .size = sizeof(struct flow_place), .key = FLOW_PLACE_KEY };
 	flow_wheel_init(t);
 	rc = queues_init(t);
@@ -177,7 +178,7 @@ static int end_flow(struct flow_table *t, struct flow_row *r, enum weir_flow_end
 static bool wanted(struct flow_table *t, const struct flow_update *u)
 {
 	struct flow_row r = { 0 };
-	struct weir_flow_record o;
+	struct weir_flow o;
 	bool yes;
 
 	flow_begin(t, &r, u);
@@ -396,7 +397,8 @@ bool flow_work(struct flow_table *t, uint64_t now_ns, uint64_t budget_ns)
 	return !expire(t, until);
 }
 
-bool flow_flush(struct flow_table *t, uint64_t now_ns, uint64_t budget_ns, enum weir_flow_end_reason why)
+bool flow_flush(struct flow_table *t, uint64_t now_ns, uint64_t budget_ns,
+		enum weir_flow_end_reason why)
 {
 	uint64_t until = clock_ns() + budget_ns;
 	unsigned steps = 0;
@@ -450,7 +452,7 @@ void flow_owner(struct flow_table *t, uint64_t cookie, const struct weir_flow_de
 
 void flow_walk(struct flow_table *t, flow_walk_cb cb, void *arg)
 {
-	struct weir_flow_record o;
+	struct weir_flow o;
 
 	for (uint32_t id = 1; id <= t->rows.made; id++) {
 		const struct flow_row *r = flow_row(t, id);

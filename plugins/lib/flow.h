@@ -56,10 +56,10 @@ struct flow_stats {
 
 struct flow_table;
 /* emit: takes one record; <0: no room now, the engine keeps it and stops this round. */
-typedef int (*flow_emit_cb)(void *arg, const struct weir_flow_record *r);
+typedef int (*flow_emit_cb)(void *arg, const struct weir_flow *r);
 /* keep: is a new flow wanted at all? (filters that the source could not apply) NULL: yes. r: as
  * its first record would be, without the Community ID. Asked again at the next update. */
-typedef bool (*flow_keep_cb)(void *arg, const struct weir_flow_record *r);
+typedef bool (*flow_keep_cb)(void *arg, const struct weir_flow *r);
 
 int flow_table_new(const struct pkt_memory *m, const struct flow_options *o, flow_emit_cb emit,
                    flow_keep_cb keep, void *arg, struct flow_table **ret);
@@ -81,8 +81,12 @@ void flow_owner(struct flow_table *t, uint64_t cookie, const struct weir_flow_de
 void flow_listening(struct flow_table *t, uint64_t netns, const uint8_t addr[16], uint16_t port,
                     uint8_t proto, bool open);
 
+/* This node's own addresses: on the wire they tell client from server. Copied; at most 1024, the
+ * others are nobody's. 0, or -ENOMEM: as before. */
+int flow_local(struct flow_table *t, const uint8_t (*addrs)[16], size_t count);
+
 /* Walk the live flows as records (deltas since the last record), bounded by the caller. */
-typedef bool (*flow_walk_cb)(void *arg, const struct weir_flow_record *r); /* false: stop */
+typedef bool (*flow_walk_cb)(void *arg, const struct weir_flow *r); /* false: stop */
 void flow_walk(struct flow_table *t, flow_walk_cb cb, void *arg);
 
 #endif

@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-struct weir_flow_record {
+struct weir_flow {
 	__u64 start_ns, end_ns;            /* CLOCK_MONOTONIC: first and last packet of the flow */
 	__u64 packets_delta, bytes_delta, packets_total, bytes_total;
 	__u64 reverse_packets_delta, reverse_bytes_delta, reverse_packets_total, reverse_bytes_total;
@@ -32,7 +32,7 @@ struct weir_flow_record {
 	__u32 tunnel_id;                   /* VNI or key */
 	__u32 spi;                         /* ESP, AH */
 	__u16 vlan;
-	__u8 event;                        /* enum weir_flow_event */
+	__u8 phase;                        /* enum weir_flow_event */
 	__u8 end_reason;                   /* IPFIX flowEndReason; 0 while it lasts */
 	__u8 direction;                    /* enum weir_flow_direction */
 	__u8 scope;                        /* enum weir_flow_scope */
@@ -73,6 +73,14 @@ enum weir_flow_state {
 #define WEIR_FLOW_STATE_NAMES "none syn_sent syn_received established fin_wait_1 fin_wait_2 close_wait closing last_ack time_wait closed"
 enum weir_flow_owner { WEIR_OWNER_NONE, WEIR_OWNER_CREATOR, WEIR_OWNER_USER, WEIR_OWNER_LISTENER };
 #define WEIR_FLOW_OWNER_NAMES "none creator user listener"
+/* IP protocol numbers as words, by number; those without a common name are their number. */
+#define WEIR_FLOW_TRANSPORT_NAMES \
+	"hopopt icmp igmp 3 ipip 5 tcp 7 egp 9 10 11 12 13 14 15 16 udp 18 19 20 21 22 23 24 " \
+	"25 26 rdp 28 29 30 31 32 dccp 34 35 36 37 38 39 40 ipv6 42 43 44 45 rsvp gre 48 49 " \
+	"esp ah 52 53 54 55 56 57 icmpv6 59 60 61 62 63 64 65 66 67 68 69 70 71 72 73 74 75 " \
+	"76 77 78 79 80 81 82 83 84 85 86 87 eigrp ospf 90 91 92 93 94 95 96 97 98 99 100 " \
+	"101 102 pim 104 105 106 107 108 109 110 111 vrrp 113 114 l2tp 116 117 118 119 120 " \
+	"121 122 123 124 125 126 127 128 129 130 131 sctp"
 #define WEIR_FLOW_TUNNEL_NAMES "none vxlan geneve gre ipip wireguard"
 
 /* A TCP or UDP socket that listens, when it begins and when it ends. */

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The ports that listen, for directions. A small table with open addressing, made when the
- * first port comes. A listener on the wildcard address is one for every address, on :: for
- * IPv4 too (net.ipv6.bindv6only is 0 by default; where it is not, a port that only IPv6
- * listens on and that IPv4 is a client of would be taken the wrong way round).
+ * The ports that listen and the addresses that are ours, for directions. The ports: a small table
+ * with open addressing, made when the first one comes. A listener on the wildcard address is one
+ * for every address, on :: for IPv4 too (net.ipv6.bindv6only is 0 by default; where it is not, a
+ * port that only IPv6 listens on and that IPv4 is a client of would be taken the wrong way round).
  *
- * Bound: 16 384 ports; beyond it, or without memory, a port is not known, and directions come
- * from flags and port numbers as before.
+ * Bound: 16 384 ports, of which three quarters are used; beyond it, or without memory, a port is
+ * not known, and directions come from flags and port numbers as before.
  */
 #include "flow_priv.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint32_t place_of(uint64_t netns, const uint8_t addr[16], uint16_t port, uint8_t proto)
@@ -104,8 +106,38 @@ bool flow_listens(const struct flow_table *t, uint64_t netns, const uint8_t addr
 	return false;
 }
 
+/* ---- addresses ------------------------------------------------------------------------------ */
+
+static int compare(const void *a, const void *b)
+{
+	return memcmp(a, b, 16);
+}
+
+int flow_local(struct flow_table *t, const uint8_t (*addrs)[16], size_t count)
+{
+	uint32_t n = count > FLOW_LOCAL ? FLOW_LOCAL : (uint32_t)count;
+
+	if (!t->local) {
+		t->local = flow_alloc(t, NULL, FLOW_LOCAL * sizeof *t->local);
+		if (!t->local)
+			return -ENOMEM;
+		t->stats.memory_bytes += FLOW_LOCAL * sizeof *t->local;
+	}
+	memcpy(t->local, addrs, n * sizeof *t->local);
+	qsort(t->local, n, sizeof *t->local, compare);
+	t->local_count = n;
+	return 0;
+}
+
+bool flow_is_local(const struct flow_table *t, const uint8_t addr[16])
+{
+	return t->local_count && bsearch(addr, t->local, t->local_count, sizeof *t->local, compare);
+}
+
 void flow_listen_fini(struct flow_table *t)
 {
+	flow_free(t, t->local);
+	t->local = NULL;
 	flow_free(t, t->listeners);
 	t->listeners = NULL;
 }

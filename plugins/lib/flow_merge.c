@@ -73,7 +73,8 @@ void flow_set_owner(struct flow_table *t, struct flow_row *r, const struct flow_
 			return;
 		}
 		if (new)
-			((struct flow_owner_entry *)flow_intern_at(&t->owners, id))->place = place_of(t, o);
+			((struct flow_owner_entry *)flow_intern_at(&t->owners, id))->place =
+				place_of(t, o);
 		if (r->owner)
 			put_owner(t, r->owner);
 		r->owner = id;
@@ -101,7 +102,8 @@ static void merge_ext(struct flow_table *t, struct flow_row *r, const struct flo
 	e = flow_pool_at(&t->exts, r->ext);
 	e->drops += d->drops;
 	e->retransmits += again;
-	e->resets = (uint16_t)(e->resets + d->resets < UINT16_MAX ? e->resets + d->resets : UINT16_MAX);
+	e->resets =
+		(uint16_t)(e->resets + d->resets < UINT16_MAX ? e->resets + d->resets : UINT16_MAX);
 	if (d->drop_reason)
 		e->drop_reason = d->drop_reason;
 	if (d->error)
@@ -148,7 +150,8 @@ static void merge_waits(struct flow_row *r, const struct weir_flow_delta *d)
 	if (!waits && r->turned && dir == r->turn_dir)
 		return;
 	if (!waits && r->turned && dir != r->src && (int32_t)(turn - r->turn) >= 0) {
-		uint64_t wait = (uint64_t)(turn - r->turn) << 10, mean = r->waits ? r->wait_sum_ns / r->waits : wait;
+		uint64_t wait = (uint64_t)(turn - r->turn) << 10,
+			 mean = r->waits ? r->wait_sum_ns / r->waits : wait;
 
 		sum = wait;
 		waits = 1;
@@ -161,7 +164,8 @@ static void merge_waits(struct flow_row *r, const struct weir_flow_delta *d)
 		if (!r->waits)
 			r->jitter_ns = jitter;
 		else
-			r->jitter_ns = (uint32_t)(r->jitter_ns + ((int64_t)jitter - r->jitter_ns) * share / 16);
+			r->jitter_ns = (uint32_t)(r->jitter_ns +
+						  ((int64_t)jitter - r->jitter_ns) * share / 16);
 		r->wait_sum_ns += sum;
 		r->waits += (uint32_t)waits;
 	}
@@ -271,6 +275,10 @@ void flow_merge(struct flow_table *t, struct flow_row *r, const struct flow_upda
 		merge_tcp(r, d);
 	merge_waits(r, d);
 	merge_ext(t, r, u);
+	/* An accepted socket was made by nobody: what it has by birth is its listener's. */
+	if (from == WEIR_OWNER_CREATOR && r->key.proto == TCP && r->key.scope == WEIR_FLOW_HOST &&
+	    r->src && r->rank > FLOW_RANK_FIRST)
+		from = WEIR_OWNER_LISTENER;
 	if (from)
 		flow_set_owner(t, r, &owner, from);
 	if (d->cookie)

@@ -9,7 +9,7 @@
  *   flow_merge.c   a delta into a row
  *   flow_record.c  a row into a record
  *   flow_intern.c  owners and where they run, one copy each
- *   flow_listen.c  ports that listen
+ *   flow_listen.c  ports that listen, addresses that are ours
  *
  * Memory: a row is 184 bytes and its place in the index 5.3. What few flows have (drops,
  * retransmits, a tunnel around them) is in an extension of 64 bytes.
@@ -26,6 +26,7 @@
 #define FLOW_NETNS 256         /* namespaces whose inode number is remembered */
 #define FLOW_OWNERS_DUE 256    /* sockets that changed hands and wait for a walk of the store */
 #define FLOW_LISTENERS 16384   /* ports that listen, on a node; more are not told apart */
+#define FLOW_LOCAL 1024        /* addresses of a node; container hosts have some hundred */
 #define FLOW_HANDSHAKE_SHIFT 6 /* 64 ns: up to 274 s */
 #define FLOW_BYTES_MAX ((1ull << 48) - 1)
 
@@ -158,6 +159,8 @@ struct flow_table {
 	uint32_t owner_due_count;
 	struct flow_listener *listeners;    /* made with the first */
 	uint32_t listener_count;
+	uint8_t (*local)[16];               /* sorted */
+	uint32_t local_count;
 };
 
 /* flow_store.c */
@@ -206,7 +209,7 @@ static inline uint64_t flow_delta_bytes(const struct flow_row *r, unsigned e)
 }
 
 /* flow_record.c */
-void flow_fill(const struct flow_table *t, const struct flow_row *r, struct weir_flow_record *ret);
+void flow_fill(const struct flow_table *t, const struct flow_row *r, struct weir_flow *ret);
 /* 0, and the deltas are cleared; or what emit said, and nothing has changed. */
 int flow_emit(struct flow_table *t, struct flow_row *r, enum weir_flow_event event,
               enum weir_flow_end_reason why);
@@ -221,6 +224,7 @@ void flow_intern_fini(struct flow_table *t, struct flow_intern *in);
 /* flow_listen.c */
 bool flow_listens(const struct flow_table *t, uint64_t netns, const uint8_t addr[16], uint16_t port,
                   uint8_t proto);
+bool flow_is_local(const struct flow_table *t, const uint8_t addr[16]);
 void flow_listen_fini(struct flow_table *t);
 
 static inline void *flow_alloc(const struct flow_table *t, void *old, size_t size)

@@ -23,15 +23,20 @@ static uint32_t netns_inode(const struct flow_table *t, uint64_t cookie)
 	       t->netns[cookie % FLOW_NETNS].inode : 0;
 }
 
-static enum weir_flow_direction direction(const struct flow_row *r)
+static enum weir_flow_direction direction(const struct flow_table *t, const struct flow_row *r)
 {
-	/* Only a socket's own flows have a local end, and a guess is no role. */
-	if (r->key.scope != WEIR_FLOW_HOST || r->rank <= FLOW_RANK_FIRST)
+	bool ours, theirs;
+
+	if (r->rank <= FLOW_RANK_FIRST) /* a guess is no role */
 		return WEIR_DIR_INTERNAL;
-	return r->src ? WEIR_DIR_SERVER : WEIR_DIR_CLIENT;
+	if (r->key.scope == WEIR_FLOW_HOST)
+		return r->src ? WEIR_DIR_SERVER : WEIR_DIR_CLIENT;
+	ours = flow_is_local(t, r->key.addr[r->src]);
+	theirs = flow_is_local(t, r->key.addr[!r->src]);
+	return ours == theirs ? WEIR_DIR_INTERNAL : ours ? WEIR_DIR_CLIENT : WEIR_DIR_SERVER;
 }
 
-static void fill_counts(const struct flow_row *r, struct weir_flow_record *o)
+static void fill_counts(const struct flow_row *r, struct weir_flow *o)
 {
 	unsigned s = r->src, d = !s;
 
@@ -45,7 +50,7 @@ static void fill_counts(const struct flow_row *r, struct weir_flow_record *o)
 	o->reverse_bytes_total = r->bytes[d];
 }
 
-static void fill_headers(const struct flow_row *r, struct weir_flow_record *o)
+static void fill_headers(const struct flow_row *r, struct weir_flow *o)
 {
 	unsigned s = r->src, d = !s;
 
@@ -73,7 +78,7 @@ static void fill_headers(const struct flow_row *r, struct weir_flow_record *o)
 	o->srtt_ns = r->srtt_us * 1000ull;
 }
 
-static void fill_owner(const struct flow_table *t, const struct flow_row *r, struct weir_flow_record *o)
+static void fill_owner(const struct flow_table *t, const struct flow_row *r, struct weir_flow *o)
 {
 	const struct flow_owner_entry *e;
 	const struct flow_place *p;
@@ -94,7 +99,7 @@ static void fill_owner(const struct flow_table *t, const struct flow_row *r, str
 	memcpy(o->pod_uid, p->pod, sizeof o->pod_uid);
 }
 
-static void fill_ext(const struct flow_table *t, const struct flow_row *r, struct weir_flow_record *o)
+static void fill_ext(const struct flow_table *t, const struct flow_row *r, struct weir_flow *o)
 {
 	const struct flow_ext *e;
 
@@ -117,7 +122,7 @@ static void fill_ext(const struct flow_table *t, const struct flow_row *r, struc
 	o->tunnel_destination_port = e->tunnel_dport;
 }
 
-void flow_fill(const struct flow_table *t, const struct flow_row *r, struct weir_flow_record *o)
+void flow_fill(const struct flow_table *t, const struct flow_row *r, struct weir_flow *o)
 {
 	const struct weir_flow_key *k = &r->key;
 	unsigned s = r->src, d = !s;
@@ -138,7 +143,7 @@ void flow_fill(const struct flow_table *t, const struct flow_row *r, struct weir
 	o->netns = netns_inode(t, k->netns);
 	o->socket_cookie = r->cookie;
 	o->interface_index = r->ifindex;
-	o->direction = (uint8_t)direction(r);
+	o->direction = (uint8_t)direction(t, r);
 	o->sampled = r->sampled;
 	o->approx = r->approx;
 	o->waits = r->waits;
@@ -153,7 +158,7 @@ void flow_fill(const struct flow_table *t, const struct flow_row *r, struct weir
 
 /* As in a packet of the flow: the initiator's, unless only the other end was ever seen. */
 static void fill_community_id(const struct flow_table *t, const struct flow_row *r,
-                              struct weir_flow_record *o)
+                              struct weir_flow *o)
 {
 	unsigned s = r->src;
 	uint16_t sport = r->key.port[s], dport = r->key.port[!s];
@@ -164,19 +169,19 @@ static void fill_community_id(const struct flow_table *t, const struct flow_row 
 		sport = r->icmp_type[s];
 		dport = r->icmp_code[s];
 	}
-	community_id(t->o.community_id_seed, r->key.addr[s], r->key.addr[!s], r->key.proto, sport, dport,
-	             o->community_id);
+	community_id(t->o.community_id_seed, r->key.addr[s], r->key.addr[!s], r->key.proto, sport,
+		     dport, o->community_id);
 }
 
 int flow_emit(struct flow_table *t, struct flow_row *r, enum weir_flow_event event,
               enum weir_flow_end_reason why)
 {
-	struct weir_flow_record o;
+	struct weir_flow o;
 	int rc;
 
 	flow_fill(t, r, &o);
 	fill_community_id(t, r, &o);
-	o.event = (uint8_t)event;
+	o.phase = (uint8_t)event;
 	o.end_reason = (uint8_t)why;
 	rc = t->emit(t->arg, &o);
 	if (rc < 0)

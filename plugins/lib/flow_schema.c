@@ -4,14 +4,12 @@
  */
 #include "flow_schema.h"
 
-#define WEIR_FLOW_SCOPE_NAMES "host wire"
-
-#define F(m, t, u, d, ...) WEIR_FIELD(struct weir_flow_record, m, t, u, d, __VA_ARGS__)
+#define F(m, t, u, d, ...) WEIR_FIELD(struct weir_flow, m, t, u, d, __VA_ARGS__)
 const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS] = {
 	F(start_ns, WEIR_TIME_NS, "", "First packet of the flow"),
 	F(end_ns, WEIR_TIME_NS, "", "Last packet of the flow so far"),
 	/* Every record has an "event" already: the name of its schema. */
-	{ .name = "phase", .type = WEIR_ENUM8, .offset = offsetof(struct weir_flow_record, event),
+	{ .name = "phase", .type = WEIR_ENUM8, .offset = offsetof(struct weir_flow, phase),
 	  .size = 1, .unit = "", .doc = "What the record is: start, update while it lasts, or end",
 	  .names = WEIR_FLOW_EVENT_NAMES },
 	F(end_reason, WEIR_ENUM8, "", "Why the record was made, as IPFIX flowEndReason; none at the start",
@@ -22,7 +20,7 @@ const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS] = {
 	  .names = WEIR_FLOW_DIRECTION_NAMES),
 	F(type, WEIR_ENUM8, "", "Internet protocol",
 	  .names = "ipv4 ipv6"),
-	F(transport, WEIR_U8, "", "IP protocol number: 6 TCP, 17 UDP, 1 ICMP"),
+	F(transport, WEIR_ENUM8, "", "IP protocol; its number where it has no common name", .names = WEIR_FLOW_TRANSPORT_NAMES),
 	F(source_address, WEIR_IP, "", "Address of the initiator"),
 	F(source_port, WEIR_U16, "", "Its port"),
 	F(destination_address, WEIR_IP, "", "Address of the responder"),
@@ -92,11 +90,11 @@ const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS] = {
 };
 #undef F
 
-#define F(m, t, u, d) WEIR_FIELD(struct weir_flow_listen, m, t, u, d)
+#define F(m, t, u, d, ...) WEIR_FIELD(struct weir_flow_listen, m, t, u, d, __VA_ARGS__)
 const struct weir_field weir_flow_listen_fields[WEIR_FLOW_LISTEN_FIELDS] = {
 	F(address, WEIR_IP, "", "Address it listens on"),
 	F(port, WEIR_U16, "", "Port it listens on"),
-	F(transport, WEIR_U8, "", "IP protocol number"),
+	F(transport, WEIR_ENUM8, "", "IP protocol", .names = WEIR_FLOW_TRANSPORT_NAMES),
 	F(open, WEIR_BOOL, "", "Begins to listen, or ends"),
 	F(pid, WEIR_U32, "", "Process; 0: not known"),
 	F(comm, WEIR_CHARS, "", "Its name"),

@@ -9,6 +9,7 @@
 #include "flow_events.h"
 #include <weir/weir.h>
 
+#define WEIR_FLOW_SCOPE_NAMES "host wire" /* enum weir_flow_scope */
 #define WEIR_FLOW_FIELDS 71
 #define WEIR_FLOW_LISTEN_FIELDS 11
 extern const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS];
@@ -16,7 +17,7 @@ extern const struct weir_field weir_flow_listen_fields[WEIR_FLOW_LISTEN_FIELDS];
 
 #define WEIR_FLOW_SCHEMA                                                                           \
 	{ .name = "flow", .topic = "flow", .version = 1, .priority = 2,                            \
-	  .size = sizeof(struct weir_flow_record),                                                 \
+	  .size = sizeof(struct weir_flow),                                                 \
 	  .fields = { weir_flow_fields, WEIR_FLOW_FIELDS, sizeof(struct weir_field) },             \
 	  .doc = "A flow: when it begins (optional), at intervals, and when it ends" }
 #define WEIR_FLOW_LISTEN_SCHEMA                                                                    \

@@ -56,7 +56,10 @@ static bool by_syn(const struct weir_flow_key *k, const struct weir_flow_delta *
 	e = !!(d->flags[1] & SYN);
 	/* The only SYN of the interval: is it the SYN, or the answer to one before? One packet
 	 * says so itself. Of many, the time of a SYN-ACK does. */
-	*ret = d->packets[0] + d->packets[1] == 1 ? (d->flags[e] & ACK ? !e : e) : d->synack_ns ? !e : e;
+	if (d->packets[0] + d->packets[1] == 1)
+		*ret = d->flags[e] & ACK ? !e : e;
+	else
+		*ret = d->synack_ns ? !e : e;
 	return true;
 }
 
@@ -64,7 +67,8 @@ static bool by_ports(const struct weir_flow_key *k, unsigned *ret)
 {
 	bool high[2] = { k->port[0] >= EPHEMERAL, k->port[1] >= EPHEMERAL };
 
-	if ((k->proto != TCP && k->proto != UDP) || k->port[0] == k->port[1] || (!high[0] && !high[1]))
+	if ((k->proto != TCP && k->proto != UDP) || k->port[0] == k->port[1] ||
+	    (!high[0] && !high[1]))
 		return false;
 	*ret = high[0] && high[1] ? k->port[1] > k->port[0] : high[1];
 	return true;
@@ -120,14 +124,17 @@ static unsigned step(unsigned s, bool ours, uint8_t f)
 			return s;
 		if (f & ACK)
 			return ours ? WEIR_STATE_SYN_RECEIVED : WEIR_STATE_ESTABLISHED;
-		return s != WEIR_STATE_NONE ? s : ours ? WEIR_STATE_SYN_SENT : WEIR_STATE_SYN_RECEIVED;
+		if (s != WEIR_STATE_NONE)
+			return s;
+		return ours ? WEIR_STATE_SYN_SENT : WEIR_STATE_SYN_RECEIVED;
 	}
 	if (f & FIN && ours)
 		return young || s == WEIR_STATE_ESTABLISHED ? WEIR_STATE_FIN_WAIT_1 :
 		       s == WEIR_STATE_CLOSE_WAIT ? WEIR_STATE_LAST_ACK : s;
+	if (f & FIN && s == WEIR_STATE_FIN_WAIT_1)
+		return f & ACK ? WEIR_STATE_TIME_WAIT : WEIR_STATE_CLOSING;
 	if (f & FIN)
 		return young || s == WEIR_STATE_ESTABLISHED ? WEIR_STATE_CLOSE_WAIT :
-		       s == WEIR_STATE_FIN_WAIT_1 ? (f & ACK ? WEIR_STATE_TIME_WAIT : WEIR_STATE_CLOSING) :
 		       s == WEIR_STATE_FIN_WAIT_2 ? WEIR_STATE_TIME_WAIT : s;
 	if (!(f & ACK))
 		return s;
@@ -217,6 +224,7 @@ bool flow_over(const struct flow_row *r)
 
 bool flow_begins_anew(const struct flow_row *r, const struct weir_flow_delta *d)
 {
-	return r->key.proto == TCP && (d->flags[0] | d->flags[1]) & SYN && d->first_ns >= r->last_ns &&
+	return r->key.proto == TCP && (d->flags[0] | d->flags[1]) & SYN &&
+	       d->first_ns >= r->last_ns &&
 	       (r->closed || (r->flags[0] | r->flags[1]) & RST || finished(r));
 }

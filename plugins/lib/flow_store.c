@@ -120,7 +120,8 @@ int flow_store_init(struct flow_table *t)
 	int rc = pool_init(t, &t->rows, sizeof(struct flow_row), offsetof(struct flow_row, next));
 
 	if (!rc)
-		rc = pool_init(t, &t->exts, sizeof(struct flow_ext), offsetof(struct flow_ext, next_free));
+		rc = pool_init(t, &t->exts, sizeof(struct flow_ext),
+			       offsetof(struct flow_ext, next_free));
 	if (rc)
 		return rc;
 	t->slots = (uint32_t)slots;
@@ -221,7 +222,8 @@ void flow_index_remove(struct flow_table *t, uint32_t id)
 
 static int by_last_desc(const void *a, const void *b)
 {
-	uint64_t x = ((const struct flow_victim *)a)->last_ns, y = ((const struct flow_victim *)b)->last_ns;
+	uint64_t x = ((const struct flow_victim *)a)->last_ns,
+		 y = ((const struct flow_victim *)b)->last_ns;
 
 	return x < y ? 1 : x > y ? -1 : 0;
 }

@@ -16,8 +16,9 @@
 
 void flow_wheel_init(struct flow_table *t)
 {
-	const uint64_t all[] = { t->o.generic_timeout, t->o.icmp_timeout, t->o.tcp_timeout,
-		t->o.tcp_fin_timeout, t->o.tcp_rst_timeout, t->o.udp_timeout, t->o.max_record_interval };
+	const uint64_t all[] = { t->o.generic_timeout,    t->o.icmp_timeout,    t->o.tcp_timeout,
+				 t->o.tcp_fin_timeout,    t->o.tcp_rst_timeout, t->o.udp_timeout,
+				 t->o.max_record_interval };
 
 	t->horizon_ns = HORIZON_MAX;
 	for (unsigned i = 0; i < sizeof all / sizeof *all; i++)

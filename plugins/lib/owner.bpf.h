@@ -149,4 +149,45 @@ int WEIR_PROG(own_recv, struct sock *sk, int ret, int flags)
 	return 0;
 }
 
+/* Before: the functions behind each call, one per family. */
+SEC("fentry/inet_sendmsg")
+int WEIR_PROG(own_send_inet, struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+
+	if (sk)
+		weir_owner_use(sk);
+	return 0;
+}
+
+SEC("fentry/inet_recvmsg")
+int WEIR_PROG(own_recv_inet, struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+
+	if (sk)
+		weir_owner_use(sk);
+	return 0;
+}
+
+SEC("fentry/inet6_sendmsg")
+int WEIR_PROG(own_send_inet6, struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+
+	if (sk)
+		weir_owner_use(sk);
+	return 0;
+}
+
+SEC("fentry/inet6_recvmsg")
+int WEIR_PROG(own_recv_inet6, struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+
+	if (sk)
+		weir_owner_use(sk);
+	return 0;
+}
+
 #endif

@@ -4,9 +4,10 @@
  *
  * Happy path: the id is cached. Else open_by_handle_at(2) opens the cgroup of that id below
  * the cgroup2 mount, and the link in /proc/self/fd says its path.
- * Failure modes: no CAP_DAC_READ_SEARCH, or a kernel before 5.5: the process's own cgroup, if
- * its inode is the id; else a walk over the mount, at most once a second, which caches all it
- * meets. A cgroup that is gone is remembered as unknown. No memory: not cached, and not found.
+ * Failure modes: no CAP_DAC_READ_SEARCH, a filter of system calls, or a kernel before 5.5: the
+ * process's own cgroup, if its inode is the id; else a walk over the mount, at most once a
+ * second, which caches all it meets. A cgroup that is gone is remembered as unknown. No memory:
+ * not cached, and not found.
  * Invariants: a cached id never changes its path: kernfs ids are not used again, and cgroup v2
  * has no rename.
  * Threads: one at a time.
@@ -20,6 +21,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -173,7 +175,10 @@ static int open_mount(struct owner_cache *c, const char *mount)
 	memcpy(c->mount, mount, len + 1);
 	c->mount_fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* Other file systems have handles of other kinds, and refuse these as stale. */
-	c->handles = c->mount_fd >= 0 && !fstatfs(c->mount_fd, &fs) && fs.f_type == CGROUP2_SUPER_MAGIC;
+	/* In a process of its own the filter of system calls kills for handles, which go past
+	 * directories: there the slower ways must do. */
+	c->handles = c->mount_fd >= 0 && !fstatfs(c->mount_fd, &fs) &&
+	             fs.f_type == CGROUP2_SUPER_MAGIC && prctl(PR_GET_SECCOMP) <= 0;
 	return 0;
 }
 

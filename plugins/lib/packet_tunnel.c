@@ -199,10 +199,10 @@ static enum pkt_error over_udp(struct pkt_walk *w, struct pkt_layer *l)
 		return vxlan(w, l);
 	if (w->c->geneve_port && l->dport == w->c->geneve_port)
 		return geneve(w, l);
+	if (l->dport == GRE_UDP_PORT && l->payload_len >= 4)
+		return gre(w, l);
 	if (wg && (l->dport == wg || l->sport == wg))
 		wireguard(w, l);
-	else if (l->dport == GRE_UDP_PORT && l->payload_len >= 4)
-		return gre(w, l);
 	return PKT_OK;
 }
 

@@ -50,11 +50,9 @@ static inline uint32_t pkt_be32(const uint8_t *d)
 /* May n bytes at off be read? */
 static inline enum pkt_error pkt_need(const struct pkt_walk *w, uint32_t off, uint32_t n)
 {
-	if (off > w->caplen || n > w->caplen - off)
-		return PKT_TRUNCATED;
-	if (off > w->end || n > w->end - off)
+	if (off > w->end || n > w->end - off) /* it never was there */
 		return w->cut ? PKT_TRUNCATED : PKT_MALFORMED;
-	return PKT_OK;
+	return off > w->caplen || n > w->caplen - off ? PKT_TRUNCATED : PKT_OK;
 }
 
 /* packet.c: what an Ethernet type says begins at off; tags: VLAN tags are of the outermost frame */

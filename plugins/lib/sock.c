@@ -183,7 +183,7 @@ static int give(struct sock_table *t, struct sock_entry *e, const struct sock_co
 	d.drops = now->drops - e->last.drops;
 	if (e->state == TCP_SYN_SENT_ && e->key.proto == 6)
 		d.bits |= WEIR_FLOW_ACTIVE;
-	if (e->state == TCP_SYN_RECV_ && e->key.proto == 6)
+	if (e->accepted || (e->state == TCP_SYN_RECV_ && e->key.proto == 6))
 		d.bits |= WEIR_FLOW_PASSIVE;
 	rc = t->sink.flow(t->sink.arg, &e->key, &d, &x);
 	if (rc) {
@@ -193,7 +193,7 @@ static int give(struct sock_table *t, struct sock_entry *e, const struct sock_co
 	t->stats.deltas++;
 	e->last = *now;
 	e->given_ns = now_ns;
-	e->flags &= (uint8_t)~SOCK_QUIET;
+	e->flags &= (uint8_t)~(SOCK_QUIET | SOCK_OWNER_NEW);
 	return 0;
 }
 
@@ -220,7 +220,7 @@ void sock_owned(struct sock_table *t, struct sock_entry *e, uint32_t pid, const 
 	e->flags &= (uint8_t)~SOCK_OWNER_WEAK;
 	memcpy(e->comm, comm, sizeof e->comm);
 	if (!e->cookie) /* it is given with the next reading */
-		e->given_ns = 0;
+		e->flags |= SOCK_OWNER_NEW;
 	if (e->flags & (SOCK_LISTENING | SOCK_QUIET) || !e->cookie || !t->sink.owner)
 		return;
 	set_owner(e, &d);
@@ -229,8 +229,8 @@ void sock_owned(struct sock_table *t, struct sock_entry *e, uint32_t pid, const 
 
 /* ---- readings ------------------------------------------------------------------- */
 
-/* An accepted socket is its listener's until more is known. */
-static void inherit(struct sock_table *t, struct sock_entry *e)
+/* Is there a listener that accepted it? Then it is that one's until more is known. */
+static bool inherit(struct sock_table *t, struct sock_entry *e)
 {
 	static const uint8_t any[16], any4[16] = { [10] = 0xff, [11] = 0xff };
 
@@ -238,7 +238,7 @@ static void inherit(struct sock_table *t, struct sock_entry *e)
 		const struct sock_entry *of = &t->entry[t->listener[l]];
 
 		if (of->key.port[0] != e->key.port[0] || of->key.proto != e->key.proto ||
-		    of->key.netns != e->key.netns || !of->pid)
+		    of->key.netns != e->key.netns)
 			continue;
 		if (memcmp(of->key.addr[0], any, 16) && memcmp(of->key.addr[0], any4, 16) &&
 		    memcmp(of->key.addr[0], e->key.addr[0], 16))
@@ -247,27 +247,10 @@ static void inherit(struct sock_table *t, struct sock_entry *e)
 		memcpy(e->comm, of->comm, sizeof e->comm);
 		if (!e->cgroup)
 			e->cgroup = of->cgroup;
-		e->flags |= SOCK_OWNER_WEAK;
-		return;
+		e->flags |= of->pid ? SOCK_OWNER_WEAK : 0;
+		return true;
 	}
-}
-
-/* Where a socket older than the table starts: at its counts, less what nobody has yet. */
-static void start_from(struct sock_table *t, struct sock_entry *e, const struct sock_reading *r)
-{
-	uint64_t packets[2], bytes[2];
-
-	e->last = r->now;
-	if (!t->sink.known || !t->sink.known(t->sink.arg, &r->key, packets, bytes))
-		return;
-	for (int i = 0; i < 2; i++) {
-		uint64_t known = bytes[i] - (bytes[i] < packets[i] * r->header ? bytes[i] : packets[i] * r->header);
-
-		if (packets[i] < r->now.segs[i])
-			e->last.segs[i] = (uint32_t)packets[i];
-		if (known < r->now.payload[i])
-			e->last.payload[i] = known;
-	}
+	return false;
 }
 
 static struct sock_entry *add(struct sock_table *t, const struct sock_reading *r, uint64_t now_ns)
@@ -295,9 +278,11 @@ static struct sock_entry *add(struct sock_table *t, const struct sock_reading *r
 	if (r->listening)
 		give_listen(t, e, true);
 	else
-		inherit(t, e);
+		e->accepted = inherit(t, e);
 	if (r->counts && (t->baseline || t->overflowed))
-		start_from(t, e, r);
+		e->last = r->now; /* older than the table: it starts from there */
+	else if (r->counts && e->accepted && e->key.proto == 6)
+		e->last.segs[0]--; /* its SYN-ACK was sent before there was a socket to count it */
 	return e;
 }
 
@@ -317,7 +302,7 @@ static bool has_news(const struct sock_entry *e, const struct sock_reading *r, u
 		return false;
 	if (e->flags & SOCK_COUNTS)
 		return memcmp(&e->last, &r->now, sizeof e->last);
-	return e->flags & SOCK_QUIET || e->state != r->state || now_ns - e->given_ns >= KEEPALIVE_NS;
+	return e->flags & (SOCK_QUIET | SOCK_OWNER_NEW) || e->state != r->state || now_ns - e->given_ns >= KEEPALIVE_NS;
 }
 
 static struct sock_entry *entry_of(struct sock_table *t, const struct sock_reading *r, uint64_t now_ns)
@@ -409,6 +394,9 @@ void sock_closed(struct sock_table *t, const struct sock_reading *r, uint64_t no
 	e->state = r->state;
 	e->srtt_us = r->srtt_us ? r->srtt_us : e->srtt_us;
 	e->final = r->counts && !r->listening && e->flags & SOCK_COUNTS ? r->now : e->last;
+	/* The peer's FIN is counted as a byte. Whether there was one is not said. */
+	if (e->key.proto == 6 && e->final.payload[1] > e->last.payload[1])
+		e->final.payload[1]--;
 	e->flags |= SOCK_CLOSING;
 	t->owed++;
 	finish(t, e, now_ns, r->idle_ms);

@@ -7,10 +7,9 @@
  *
  * Happy path: a reading is held against the last one of the same socket; the difference goes
  * to the sink. A socket of the first round is older than the source: its counts are where it
- * starts from (or, where the sink knows what was counted of it before, less that). A later
- * one is new, all of it counts.
- * What is exact: segments, as the socket counts them (a SYN-ACK is the listener's, and what a
- * TIME_WAIT socket answers nobody's), and payload. Bytes are payload plus, for each segment, IP
+ * starts from. A later one is new, all of it counts.
+ * What is exact: segments, as the socket counts them (one SYN-ACK of an accepted one is added; what
+ * is sent and received in TIME_WAIT is nobody's), and payload. Bytes are payload plus, for each segment, IP
  * and TCP headers with time stamps; other options (SYN, SACK) are not in it. So records are
  * marked approx, and say rather too little.
  * Failure modes: sink full: what it did not take comes with the next reading; for a socket that
@@ -49,8 +48,6 @@ struct sock_sink {
 	/* Owner of a socket, found after its flow was given. NULL: not wanted. */
 	void (*owner)(void *arg, uint64_t cookie, const struct weir_flow_delta *owner);
 	void (*listen)(void *arg, const struct weir_flow_listen *l);
-	/* First round: what has been counted of this flow since it began? False: unknown. */
-	bool (*known)(void *arg, const struct weir_flow_key *k, uint64_t packets[2], uint64_t bytes[2]);
 	void *arg;
 };
 

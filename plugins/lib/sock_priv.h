@@ -16,6 +16,7 @@ enum sock_flags {
 	SOCK_GONE = 16,        /* its flow has ended, its last word has not come */
 	SOCK_OWNER_WEAK = 32,  /* the listener's */
 	SOCK_QUIET = 64,       /* flow not given yet */
+	SOCK_OWNER_NEW = 128,  /* owner not given yet, and only a delta can */
 };
 
 /* What each reading of an idle socket touches comes first: one cache line. */
@@ -24,7 +25,7 @@ struct sock_entry {
 	struct sock_counts last;       /* up to here the sink has it */
 	uint32_t next;                 /* of the same slot, or of the free ones */
 	uint32_t round;                /* when it was seen last */
-	uint8_t flags, state, header, tries;
+	uint8_t flags, state, header, tries : 4, accepted : 1;
 
 	uint32_t inode, uid, pid, srtt_us, ifindex, netns;
 	uint64_t cookie, cgroup, given_ns;

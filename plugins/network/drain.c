@@ -15,6 +15,7 @@
 
 #include <linux/membarrier.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,11 +28,15 @@
 int net_drain_init(struct weir_plugin *p, struct net_drain *d)
 {
 	const struct weir_host *h = p->host;
+	struct stat own;
 
 	d->maps[0] = h->bpf_map(p, "net_flows_a");
 	d->maps[1] = h->bpf_map(p, "net_flows_b");
 	d->control = h->bpf_map(p, "net_control");
-	if (d->maps[0] < 0 || d->maps[1] < 0 || d->control < 0)
+	d->names = h->bpf_map(p, "net_names");
+	if (!stat("/proc/thread-self/ns/net", &own))
+		d->own_inum = (uint32_t)own.st_ino;
+	if (d->names < 0 || d->maps[0] < 0 || d->maps[1] < 0 || d->control < 0)
 		return weir_fail(p, -ENOENT, "the BPF object lacks its maps");
 	d->keys = weir_alloc(p, NET_BATCH * sizeof *d->keys);
 	d->deltas = weir_alloc(p, NET_BATCH * sizeof *d->deltas);
@@ -50,18 +55,34 @@ void net_drain_fini(struct weir_plugin *p, struct net_drain *d)
 	d->deltas = NULL;
 }
 
-static void add_source(struct flow_extra *x, const struct weir_flow_key *k)
+static uint32_t netns_of(struct weir_plugin *p, struct net_drain *d, uint64_t cookie)
 {
-	x->source = k->scope == WEIR_FLOW_HOST ? "bpf" : "wire";
+	uint32_t at = (uint32_t)cookie % NET_NAMES;
+
+	if (!cookie)
+		return 0;
+	if (d->name[at].cookie != cookie &&
+	    !p->host->map_lookup(d->names, &cookie, &d->name[at].inum))
+		d->name[at].cookie = cookie;
+	return d->name[at].cookie == cookie ? d->name[at].inum : 0;
+}
+
+void net_drain_extra(struct weir_plugin *p, struct net_drain *d, const struct weir_flow_key *k,
+                     struct flow_extra *ret)
+{
+	bool wire = k->scope == WEIR_FLOW_WIRE;
+
+	*ret = (struct flow_extra){ .source = wire ? "wire" : "bpf",
+		.netns = wire ? d->own_inum : netns_of(p, d, k->netns) };
 }
 
 /* Add what is in the buffers. False: the engine is full for now. */
 static bool add_batch(struct weir_plugin *p, struct net_drain *d)
 {
-	struct flow_extra x = { 0 };
+	struct flow_extra x;
 
 	for (; d->at < d->have; d->at++) {
-		add_source(&x, &d->keys[d->at]);
+		net_drain_extra(p, d, &d->keys[d->at], &x);
 		if (net_add(p, &d->keys[d->at], &d->deltas[d->at], &x) == -EAGAIN)
 			return false;
 		d->drained++;
@@ -174,11 +195,20 @@ void net_drain_tick(struct weir_plugin *p, struct net_drain *d)
 	}
 	if (flip(p, d))
 		return;
+	d->inserted = net_bpf_inserts(weir_state(p));
 	d->phase = NET_DRAIN_BARRIER;
 	if (p->host->work(p, barrier, barrier_done, NULL)) {
 		barrier(NULL); /* no pool: rather 30 ms here than a lost count */
 		barrier_done(p, NULL);
 	}
+}
+
+void net_drain_early(struct weir_plugin *p, struct net_drain *d)
+{
+	if (d->phase != NET_DRAIN_IDLE)
+		return;
+	d->early++;
+	net_drain_tick(p, d);
 }
 
 /* The map being drained to its end. The engine gets as many rounds as its queues need; each

@@ -12,6 +12,7 @@
 
 #define ROUND_NS 5000000ull  /* half of what a callback may take */
 #define PAUSE_NS 1000000ull  /* timers have 1 ms */
+#define ADDRESSES_NS 10000000000ull /* addresses come and go with interfaces */
 
 static void *engine_realloc(void *arg, void *ptr, size_t size)
 {
@@ -21,17 +22,37 @@ static void *engine_realloc(void *arg, void *ptr, size_t size)
 }
 
 /* One record of the engine. Refused when the round has made enough: it comes again. */
-static int emit(void *arg, const struct weir_flow_record *r)
+static int emit(void *arg, const struct weir_flow *r)
 {
 	struct weir_plugin *p = arg;
 	struct network *n = weir_state(p);
+	struct weir_flow named;
 
 	if (n->round_records >= n->span_queue_capacity)
 		return -EAGAIN;
 	n->round_records++;
+	net_count(n, r);
+	named = *r;
+	net_interface_fill(p, &named);
 	/* What the host cannot take it has counted: for the engine it is emitted. */
-	p->host->emit(p, WEIR_NET_FLOW, r, sizeof *r, 0, 1);
+	p->host->emit(p, WEIR_NET_FLOW, &named, sizeof named, 0, 1);
 	return 0;
+}
+
+static bool keep(void *arg, const struct weir_flow *r)
+{
+	struct weir_plugin *p = arg;
+	struct weir_flow named = *r;
+
+	net_interface_fill(p, &named);
+	return net_filter_wants(weir_state(p), &named);
+}
+
+static const struct owner_cgroup *place(void *arg, uint64_t cgroup, uint32_t pid)
+{
+	struct network *n = weir_state((struct weir_plugin *)arg);
+
+	return owner_cgroup(n->owners, cgroup, pid);
 }
 
 int net_engine_init(struct weir_plugin *p)
@@ -45,7 +66,13 @@ int net_engine_init(struct weir_plugin *p)
 	n->flow.queue = n->worker_queue_capacity;
 	n->flow.community_id_seed = (uint16_t)n->community_id_seed;
 	n->flow.start_records = n->start_records;
-	rc = flow_table_new(&n->memory, &n->flow, emit, NULL, p, &n->flows);
+	n->flow.hash_seed = p->host->random(p);
+	n->flow.place = n->owner == NET_OWNER_FULL ? place : NULL;
+	net_interface_init(n);
+	rc = n->flow.place ? owner_cache_new(&n->memory, &n->owners) : 0;
+	if (!rc)
+		rc = flow_table_new(&n->memory, &n->flow, emit, n->filtering ? keep : NULL, p,
+				    &n->flows);
 	if (rc)
 		return weir_fail(p, rc, "no memory for %llu flows: set store_capacity lower",
 		                 (unsigned long long)n->store_capacity);
@@ -58,6 +85,24 @@ void net_engine_fini(struct weir_plugin *p)
 
 	flow_table_free(n->flows);
 	n->flows = NULL;
+	owner_cache_free(n->owners);
+	n->owners = NULL;
+}
+
+static void stats(struct weir_plugin *p, void *arg)
+{
+	(void)arg;
+	net_log_stats(p);
+}
+
+int net_engine_start(struct weir_plugin *p)
+{
+	struct network *n = weir_state(p);
+
+	if (!n->stats_ns)
+		return 0;
+	n->stats_timer = p->host->timer_start(p, n->stats_ns, n->stats_ns, stats, NULL);
+	return n->stats_timer ? 0 : weir_fail(p, -ENOMEM, "no memory for a timer");
 }
 
 static void work(struct weir_plugin *p, void *arg)
@@ -81,6 +126,10 @@ void net_pump(struct weir_plugin *p, uint64_t up_to_ns)
 
 	if (up_to_ns > n->pumped_ns)
 		n->pumped_ns = up_to_ns;
+	if (weir_now(p) - n->addresses_ns > ADDRESSES_NS) {
+		n->addresses_ns = weir_now(p);
+		net_addresses_read(n);
+	}
 	work(p, n);
 }
 
@@ -107,13 +156,20 @@ void net_listen(struct weir_plugin *p, const struct weir_flow_listen *l)
 void net_engine_stop(struct weir_plugin *p)
 {
 	struct network *n = weir_state(p);
+	struct flow_stats before, after;
+	bool more;
 
 	if (!n->flows)
 		return;
 	p->host->timer_stop(n->more);
-	n->more = NULL;
-	/* The host takes as much as there is, and counts what it has no room for. */
-	do
+	p->host->timer_stop(n->stats_timer);
+	n->more = n->stats_timer = NULL;
+	/* The host takes as much as there is, and counts what it has no room for. What cannot be
+	 * ended for want of memory stays: the next source may go on with it. */
+	do {
+		flow_stats(n->flows, &before);
 		n->round_records = 0;
-	while (flow_flush(n->flows, weir_now(p), ROUND_NS, WEIR_END_FORCED));
+		more = flow_flush(n->flows, weir_now(p), ROUND_NS, WEIR_END_FORCED);
+		flow_stats(n->flows, &after);
+	} while (more && (before.flows != after.flows || before.queued != after.queued));
 }

@@ -8,6 +8,7 @@
 #include "network.h"
 
 #include <arpa/inet.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,7 +71,7 @@ static bool parse_number(const char *s, const char *end, uint32_t *ret)
 }
 
 /* "10.0.0.0/8", "10.0.0.1", "10.0.0.1-10.0.0.9" */
-static bool parse_addr(const char *item, struct net_rule *r)
+bool net_filter_address(const char *item, struct net_rule *r)
 {
 	char s[100];
 	char *slash, *dash;
@@ -96,7 +97,8 @@ static bool parse_addr(const char *item, struct net_rule *r)
 	}
 	if (!slash)
 		return true;
-	if (!parse_number(slash + 1, slash + 1 + strlen(slash + 1), &prefix) || prefix > (v4 ? 32 : 128))
+	if (!parse_number(slash + 1, slash + 1 + strlen(slash + 1), &prefix) ||
+	    prefix > (v4 ? 32 : 128))
 		return false;
 	r->prefix = v4 ? prefix + 96 : prefix;
 	for (uint32_t bit = r->prefix; bit < 128; bit++) {
@@ -122,11 +124,13 @@ static int parse_rule(struct weir_plugin *p, int f, const char *which, const cha
 	static const char *const wants[] = {
 		[NET_RULE_ADDR] = "an address, CIDR or range such as 10.0.0.0/8 or fd00::1-fd00::9",
 		[NET_RULE_NUMBER] = "a number or range such as 443 or 8000-8999",
-		[NET_RULE_TEXT] = "a name, with * and ?, of at most 255 characters",
+		[NET_RULE_TEXT] =
+			"a name that can occur there (with * and ? for any), of at most 255 characters",
 	};
 	enum net_rule_kind kind = filters[f].kind;
-	bool ok = kind == NET_RULE_ADDR ? parse_addr(item, r) :
-	          kind == NET_RULE_NUMBER ? parse_range(item, r) : item[0] && strlen(item) < 256;
+	bool ok = kind == NET_RULE_ADDR ? net_filter_address(item, r) :
+	          kind == NET_RULE_NUMBER ? parse_range(item, r) : item[0] && strlen(item) < 256 &&
+	                                        (strpbrk(item, "*?") || net_filter_knows(f, item));
 
 	r->text = item;
 	if (ok)
@@ -135,10 +139,47 @@ static int parse_rule(struct weir_plugin *p, int f, const char *which, const cha
 	                 item, wants[kind]);
 }
 
+/* discovery.interfaces: what stands between slashes must be a regular expression. */
+static int check_interfaces(struct weir_plugin *p)
+{
+	struct network *n = weir_state(p);
+	char text[256], why[128];
+	regex_t re;
+	int rc;
+
+	for (size_t i = 0; i < n->interfaces.count; i++) {
+		const char *item = n->interfaces.items[i];
+		size_t len = strlen(item);
+
+		if (item[0] != '/') {
+			if (len && len < 64)
+				continue;
+			return weir_fail(p, -EINVAL,
+					 "option discovery.interfaces: '%s' is not a name or "
+					 "pattern of 1 to 63 characters",
+					 item);
+		}
+		if (len < 3 || len >= sizeof text || item[len - 1] != '/')
+			return weir_fail(p, -EINVAL,
+					 "option discovery.interfaces: '%s' does not end in /, or "
+					 "is longer than %zu characters",
+					 item, sizeof text - 1);
+		snprintf(text, sizeof text, "%.*s", (int)(len - 2), item + 1);
+		rc = regcomp(&re, text, REG_EXTENDED | REG_NOSUB);
+		if (rc) {
+			regerror(rc, &re, why, sizeof why);
+			return weir_fail(p, -EINVAL, "option discovery.interfaces: '%s': %s", item,
+					 why);
+		}
+		regfree(&re);
+	}
+	return 0;
+}
+
 int net_filters_init(struct weir_plugin *p)
 {
 	struct network *n = weir_state(p);
-	int rc = 0;
+	int rc = check_interfaces(p);
 
 	for (int f = 0; f < NET_F_COUNT && !rc; f++) {
 		struct net_filter *nf = &n->filter[f];
@@ -152,9 +193,10 @@ int net_filters_init(struct weir_plugin *p)
 		memset(nf->rules, 0, count * sizeof *nf->rules);
 		n->filtering = true;
 		for (size_t i = 0; i < count && !rc; i++)
-			rc = i < matches ?
-			     parse_rule(p, f, "match", nf->match.items[i], &nf->rules[i]) :
-			     parse_rule(p, f, "not_match", nf->not_match.items[i - matches], &nf->rules[i]);
+			rc = i < matches
+				     ? parse_rule(p, f, "match", nf->match.items[i], &nf->rules[i])
+				     : parse_rule(p, f, "not_match",
+						  nf->not_match.items[i - matches], &nf->rules[i]);
 	}
 	return rc;
 }

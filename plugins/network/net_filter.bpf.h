@@ -56,15 +56,8 @@ static __always_inline bool net_comm_is(const char *comm, const volatile struct 
 
 static __always_inline bool net_process_wanted(const struct weir_flow_delta *d)
 {
-	if (!(net_filter.comms | net_filter.pids | net_filter.cgroups) ||
-	    !(d->bits & WEIR_FLOW_OWNER) || d->bits & WEIR_FLOW_OWNER_WEAK)
+	if (!net_filter.comms || !(d->bits & WEIR_FLOW_OWNER) || d->bits & WEIR_FLOW_OWNER_WEAK)
 		return true;
-	for (u32 i = 0; i < WEIR_NET_NAMES && i < net_filter.pids; i++)
-		if (net_filter.pid[i] == d->pid)
-			return true;
-	for (u32 i = 0; i < WEIR_NET_NAMES && i < net_filter.cgroups; i++)
-		if (net_filter.cgroup[i] == d->cgroup)
-			return true;
 	for (u32 i = 0; i < WEIR_NET_NAMES && i < net_filter.comms; i++)
 		if (net_comm_is(d->comm, &net_filter.comm[i]))
 			return true;
@@ -74,7 +67,7 @@ static __always_inline bool net_process_wanted(const struct weir_flow_delta *d)
 static __always_inline bool net_wanted(const struct weir_flow_key *k, const struct weir_flow_delta *d)
 {
 	struct net_port_lists *ports;
-	u32 zero = 0;
+	u32 zero = 0, on;
 
 	if (net_filter.proto_filter && !(net_filter.protos[k->proto >> 5] & 1u << (k->proto & 31)))
 		return false;
@@ -83,8 +76,11 @@ static __always_inline bool net_wanted(const struct weir_flow_key *k, const stru
 		return false;
 	if (net_filter.ports) {
 		ports = bpf_map_lookup_elem(&net_ports, &zero);
-		if (ports && !net_lists_want(net_filter.ports, ports->list[k->port[0]] |
-		                             ports->list[k->port[1]]))
+		if (k->proto == 1 || k->proto == 58) /* what is there is a type */
+			on = ports ? ports->list[0] : 0;
+		else
+			on = ports ? ports->list[k->port[0]] | ports->list[k->port[1]] : 0;
+		if (!net_lists_want(net_filter.ports, on))
 			return false;
 	}
 	return net_process_wanted(d);

@@ -58,6 +58,25 @@ static __always_inline void net_sample_sock(struct __sk_buff *skb, struct weir_f
 		d->srtt_us = tp->srtt_us >> 3;
 }
 
+static __always_inline void net_name_skb(struct __sk_buff *skb, u64 cookie)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct tcp_sock *tp;
+	struct sk_buff *k;
+	struct sock *s;
+
+	if (weir_has_cast) {
+		k = bpf_cast_to_kern_ctx(skb);
+		s = k->sk;
+		if (s)
+			net_name(cookie, s->__sk_common.skc_net.net->ns.inum);
+		return;
+	}
+	tp = sk ? bpf_skc_to_tcp_sock(sk) : 0;
+	if (tp)
+		net_name(cookie, tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->ns.inum);
+}
+
 static __always_inline void net_host_begin(struct __sk_buff *skb, struct net_packet *p, u32 dir,
                                            u64 generation)
 {
@@ -67,6 +86,7 @@ static __always_inline void net_host_begin(struct __sk_buff *skb, struct net_pac
 	struct weir_owner *o = 0;
 
 	net_begin(&d, p, dir);
+	net_name_skb(skb, p->key.netns);
 	d.ifindex = dir ? skb->ifindex : 0;
 	d.cookie = bpf_get_socket_cookie(skb);
 	if (sk)

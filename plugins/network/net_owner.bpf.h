@@ -16,6 +16,21 @@ static __always_inline void net_owner_changed(struct sock *sk, struct weir_owner
 
 extern void *bpf_cast_to_kern_ctx(void *obj) __ksym __weak;
 
+/* Which namespace a cookie is, as lsns(8) numbers them. As many as a large node has pods,
+ * four times over; the longest unused goes, and is put in again by its next flow. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u64);
+	__type(value, u32);
+} net_names SEC(".maps");
+
+static __always_inline void net_name(u64 cookie, u32 inum)
+{
+	if (!bpf_map_lookup_elem(&net_names, &cookie))
+		bpf_map_update_elem(&net_names, &cookie, &inum, BPF_ANY);
+}
+
 static __always_inline void net_delta_owner(struct weir_flow_delta *d, const struct weir_owner *o, u64 cookie)
 {
 	bool weak = o->cookie != cookie || o->how != WEIR_OWNER_BY_USE;
@@ -86,6 +101,7 @@ static __always_inline void net_owner_changed(struct sock *sk, struct weir_owner
 
 	if (c)
 		__sync_fetch_and_add(&c->owners, 1);
+	net_name(o->netns, sk->__sk_common.skc_net.net->ns.inum);
 	if (!net_sock_key(sk, &k)) {
 		net_owner_record(o);
 		return;

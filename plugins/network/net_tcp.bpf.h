@@ -256,14 +256,24 @@ int WEIR_PROG(net_drop_5_17, struct sk_buff *skb, void *location, int reason)
 
 /* ---- TIME_WAIT ------------------------------------------------------------------------------- */
 
+/* Devices on top of one another queue the same packet one after the other: that is one. */
+#define NET_SAME_NS 1000000
+
 static __always_inline void net_answer(struct sk_buff *skb, struct sock *sk)
 {
-	unsigned long dst = skb->_skb_refdst & ~1ul;
+	struct weir_net_cpu *c = net_this_cpu();
 	struct net_packet p = {};
+	u64 now, id;
 
-	/* Once, at the device that routing chose; not at those below it. */
-	if (!dst || BPF_CORE_READ((struct dst_entry *)dst, dev) != skb->dev || !net_copy(skb, &p))
+	if (!c || !net_copy(skb, &p) || p.key.proto != NET_TCP)
 		return;
+	now = bpf_ktime_get_ns();
+	id = (u64)skb->head ^ (u64)p.key.port[1] << 48 ^ (u64)p.key.port[0] << 32;
+	if (c->answer == id && now - c->answer_ns < NET_SAME_NS)
+		return;
+	c->answer = id;
+	c->answer_ns = now;
+	__sync_fetch_and_add(&c->time_wait, 1);
 	p.key.netns = sk->__sk_common.skc_net.net->net_cookie;
 	net_stray(&p, 0, 0);
 }

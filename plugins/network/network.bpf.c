@@ -7,3 +7,4 @@
  */
 #include "net_tcp.bpf.h"
 #include "net_fill.bpf.h"
+#include "net_wire.bpf.h"

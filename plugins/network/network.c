@@ -80,7 +80,10 @@ static const struct weir_option options[] = {
 #undef O
 
 static const struct weir_metric metrics[M_COUNT] = {
-#define X(i, n, t, u, l, h) [i] = { .name = n, .type = t, .unit = u, .labels = l, .help = h },
+#define X(i, n, t, u, l, h)                                                                        \
+	[i] = { .name = n, .type = t, .unit = u, .labels = l, .help = h,                           \
+		.bucket_count = t == WEIR_HISTOGRAM ? NET_HANDSHAKE_BUCKETS : 0,                   \
+		.buckets = t == WEIR_HISTOGRAM ? net_handshake_buckets : NULL },
 	NETWORK_METRICS(X)
 #undef X
 };
@@ -105,10 +108,10 @@ static const struct weir_field owner_fields[] = {
 static const struct weir_schema schemas[WEIR_NET_KINDS] = {
 	[WEIR_NET_FLOW] = WEIR_FLOW_SCHEMA,
 	[WEIR_NET_LISTEN] = WEIR_FLOW_LISTEN_SCHEMA,
-	[WEIR_NET_OVERFLOW] = { .name = "flow_overflow", .topic = "flow", .version = 1, .priority = 1,
+	[WEIR_NET_OVERFLOW] = { .name = "net_overflow", .topic = "flow", .version = 1, .priority = 1,
 		.size = sizeof(struct weir_net_overflow), .fields = WEIR_TABLE(overflow_fields),
 		.doc = "A packet the kernel's map had no room for; always taken up into its flow" },
-	[WEIR_NET_OWNER] = { .name = "flow_owner", .topic = "flow", .version = 1, .priority = 1,
+	[WEIR_NET_OWNER] = { .name = "net_owner", .topic = "flow", .version = 1, .priority = 1,
 		.size = sizeof(struct weir_net_owner), .fields = WEIR_TABLE(owner_fields),
 		.doc = "A socket changed hands; always taken up into its flows" },
 };
@@ -142,7 +145,21 @@ static const struct weir_source sources[] = {
 	  .stop = net_bpf_stop, .record = net_bpf_record, .tick = net_bpf_tick,
 	  .interval_offset = offsetof(struct network, poll_ns),
 	  .doc = "Programs in the kernel add up every packet; exact, with owners" },
-	{ .name = "replay", .quality = "", .probe = net_replay_probe, .start = net_replay_probe,
+	{ .name = "packet", .quality = "", .probe = net_live_probe, .start = net_packet_start,
+	  .stop = net_packet_stop, .tick = net_packet_tick,
+	  .interval_offset = offsetof(struct network, poll_ns),
+	  .doc = "A packet socket: every packet of this network namespace; exact, without owners" },
+	{ .name = "diag", .quality = "approx", .probe = net_live_probe, .start = net_diag_start,
+	  .stop = net_diag_stop, .tick = net_diag_tick,
+	  .interval_offset = offsetof(struct network, poll_ns),
+	  .doc = "INET_DIAG: what TCP sockets have counted; other sockets only exist" },
+	{ .name = "proc", .quality = "approx", .probe = net_live_probe, .start = net_proc_start,
+	  .stop = net_proc_stop, .tick = net_proc_tick,
+	  .interval_offset = offsetof(struct network, poll_ns),
+	  .doc = "/proc/net: which sockets there are, and whose; counts nothing" },
+	{ .name = "replay", .quality = "", .probe = net_replay_probe, .start = net_replay_start,
+	  .stop = net_replay_stop, .tick = net_replay_tick,
+	  .interval_offset = offsetof(struct network, poll_ns),
 	  .doc = "A capture file, of any of libpcap's formats" },
 };
 
@@ -176,5 +193,6 @@ WEIR_PLUGIN(.name = "network", .version = "1.0.0", .kind = WEIR_COLLECTOR,
 		WEIR_CAP_SYS_PTRACE | WEIR_CAP_DAC_READ_SEARCH,
 	.state_size = sizeof(struct network), .options = WEIR_TABLE(options),
 	.schemas = WEIR_TABLE(schemas), .metrics = WEIR_TABLE(metrics),
-	.sources = WEIR_TABLE(sources),
+	.sources = WEIR_TABLE(sources), .queries = { net_queries, NET_QUERIES, sizeof(struct weir_query) },
+	.collect = net_publish, .start = net_engine_start,
 	.init = init, .fini = fini, .stop = net_engine_stop);

@@ -66,11 +66,29 @@ struct net_filter {
 	struct net_rule *rules;                /* of both: first match, then not_match */
 };
 
+#define NET_TRANSPORTS 9       /* told apart in metrics: tcp to ah, and the others */
+#define NET_PROCESSES 32       /* processes by name in metrics; further ones are "other" */
+#define NET_LINKS 256          /* interfaces whose names are remembered */
+#define NET_HANDSHAKE_BUCKETS 14
+
+/* What was emitted, for metrics: since the plugin began. */
+struct net_counts {
+	uint64_t packets[2][NET_TRANSPORTS][2], bytes[2][NET_TRANSPORTS][2]; /* scope, -, way */
+	uint64_t records[3];                       /* enum weir_flow_event */
+	uint64_t ended[WEIR_END_RESOURCES + 1][NET_TRANSPORTS][3];
+	uint64_t retransmits, resets, drops, failed;
+	uint64_t handshake[NET_HANDSHAKE_BUCKETS + 1], handshake_ns;
+
+	struct { char comm[16]; uint64_t bytes, packets; } process[NET_PROCESSES + 1];
+	uint32_t processes;
+};
+struct net_link { uint32_t index; uint64_t at_ns; char name[16], mac[18]; };
+
 struct net_bpf;     /* source_bpf.c */
 struct net_packet;  /* source_packet.c */
 struct net_replay;  /* source_replay.c */
 struct net_diag;    /* source_diag.c */
-struct net_proc;    /* source of /proc/net */
+struct net_proc;    /* source_proc.c */
 
 struct network {
 	/* ---- options ---- */
@@ -97,9 +115,17 @@ struct network {
 	struct flow_table *flows;
 	struct weir_timer *more, *stats_timer;
 	uint64_t pumped_ns;             /* all up to here is in the engine */
+	uint64_t addresses_ns;          /* when this node's addresses were read */
 	uint64_t round_records;         /* emitted in this round of the loop */
 	bool filtering;                 /* any filter at all */
-	const char *source;             /* that is running, "" none */
+	const char *source;             /* that is running, "" none: a source sets it */
+	struct owner_cache *owners;
+	struct net_counts counts;
+	struct flow_stats logged;       /* as of the last line of statistics */
+	struct net_link links[NET_LINKS];
+	uint64_t own_netns;             /* cookie; 0: not known */
+	uint32_t own_netns_inode;
+	uint64_t lost_packets;          /* dropped in front of source packet, since init */
 
 	/* ---- what belongs to a source while it runs ---- */
 	struct net_bpf *bpf;
@@ -112,6 +138,7 @@ struct network {
 /* engine.c */
 int net_engine_init(struct weir_plugin *p);
 void net_engine_fini(struct weir_plugin *p);
+int net_engine_start(struct weir_plugin *p);
 void net_engine_stop(struct weir_plugin *p);   /* ends all flows: forced end */
 /* Add to a flow. 0, or -EAGAIN: the engine's queue is full and the records have nowhere to
  * go; keep it and come again after the next round of the loop. */
@@ -127,9 +154,43 @@ void net_listen(struct weir_plugin *p, const struct weir_flow_listen *l);
 int net_filters_init(struct weir_plugin *p);
 void net_filters_fini(struct weir_plugin *p);
 bool net_filter_text(const char *pattern, const char *text, size_t max);
+bool net_filter_address(const char *item, struct net_rule *ret);
+
+/* filter_match.c: is a flow with this record wanted? */
+bool net_filter_wants(const struct network *n, const struct weir_flow *r);
+/* Is this a word that a filter of names may ask for? */
+bool net_filter_knows(int filter, const char *word);
+
+/* interface.c: name and MAC address of the interface, number of the namespace, where it is Weir's own */
+#define NET_ADDRESSES 1024      /* as many as the engine takes */
+void net_interface_init(struct network *n);
+void net_addresses_read(struct network *n);    /* what is ours, for directions on the wire */
+void net_interface_fill(struct weir_plugin *p, struct weir_flow *r);
+
+/* publish.c: metrics and the line of statistics */
+extern const double net_handshake_buckets[NET_HANDSHAKE_BUCKETS];
+void net_count(struct network *n, const struct weir_flow *r);
+int net_publish(struct weir_plugin *p);
+void net_log_stats(struct weir_plugin *p);
+
+/* query.c */
+#define NET_QUERIES 5
+extern const struct weir_query net_queries[NET_QUERIES];
 
 /* source_*.c: each names its callbacks here, and has a row in network.c */
 int net_live_probe(struct weir_plugin *p);     /* sources of live data: not while replaying */
 int net_replay_probe(struct weir_plugin *p);
+int net_replay_start(struct weir_plugin *p);
+int net_replay_tick(struct weir_plugin *p);
+void net_replay_stop(struct weir_plugin *p);
+int net_packet_start(struct weir_plugin *p);
+int net_packet_tick(struct weir_plugin *p);
+void net_packet_stop(struct weir_plugin *p);
+int net_diag_start(struct weir_plugin *p);
+int net_diag_tick(struct weir_plugin *p);
+void net_diag_stop(struct weir_plugin *p);
+int net_proc_start(struct weir_plugin *p);
+int net_proc_tick(struct weir_plugin *p);
+void net_proc_stop(struct weir_plugin *p);
 
 #endif

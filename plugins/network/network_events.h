@@ -10,7 +10,7 @@
 #include "flow_key.h"
 
 enum weir_net_kind {
-	WEIR_NET_FLOW,      /* struct weir_flow_record */
+	WEIR_NET_FLOW,      /* struct weir_flow */
 	WEIR_NET_LISTEN,    /* struct weir_flow_listen */
 	WEIR_NET_OVERFLOW,  /* struct weir_net_overflow */
 	WEIR_NET_OWNER,     /* struct weir_net_owner */

@@ -26,11 +26,11 @@ struct weir_net_cpu {
 	__u64 sampled_packets, sampled_bytes; /* left out; those kept stand for them */
 	__u64 unparsed;         /* IP packets with headers that could not be read */
 	__u64 fragments;        /* later fragments whose first was not seen: no ports */
-	__u64 time_wait;        /* packets counted where TIME_WAIT sockets discard them */
+	__u64 time_wait;        /* packets to or of sockets in TIME_WAIT, which pass no cgroup hook */
 	__u64 owners;           /* times a socket's owner changed */
 	__u64 no_owner;         /* new flows of sockets without one */
 	__u64 random;           /* no counter: the state of the sampler */
-	__u64 reserved[2];
+	__u64 answer, answer_ns;  /* no counters: the last packet that TIME_WAIT sent, and when */
 };
 _Static_assert(sizeof(struct weir_net_cpu) == 128, "two cache lines");
 
@@ -50,7 +50,7 @@ enum weir_net_list {
 	WEIR_NET_NOT_MATCH = 2,    /* no end may be */
 };
 
-#define WEIR_NET_NAMES 8           /* comms, pids, cgroups in a filter: compared one by one */
+#define WEIR_NET_NAMES 8           /* names in a filter: compared one by one */
 struct weir_net_comm {
 	__u8 len;                  /* compare this much; 16: all */
 	char name[16];
@@ -62,11 +62,9 @@ struct weir_net_filter {
 	__u32 nets;                /* bits of weir_net_list that net_nets has */
 	__u32 ports;               /* the same of net_ports */
 	__u32 proto_filter;        /* not 0: protos holds */
-	__u32 comms, pids, cgroups;/* how many; with any, a flow needs one that fits */
+	__u32 comms;               /* how many; with any, a flow needs one that fits */
 	__u32 protos[8];           /* bit per IP protocol that is wanted */
 	struct weir_net_comm comm[WEIR_NET_NAMES];
-	__u32 pid[WEIR_NET_NAMES];
-	__u64 cgroup[WEIR_NET_NAMES];
 };
 
 #endif

@@ -27,10 +27,14 @@ const struct weir_program net_bpf_programs[NET_BPF_PROGRAMS] = {
 	  .doc = "who sends from an unconnected socket, IPv4" },
 	{ .name = "own_sendmsg6", .priority = 5, .kinds = OWNERS,
 	  .doc = "who sends from an unconnected socket, IPv6" },
-	{ .name = "own_send", .priority = 5, .kinds = OWNERS,
+	{ .name = "own_send", .variants = "own_send own_send_inet", .priority = 5, .kinds = OWNERS,
 	  .doc = "who uses a socket: without it, an accepted one is its listener's" },
-	{ .name = "own_recv", .priority = 5, .kinds = OWNERS,
+	{ .name = "own_recv", .variants = "own_recv own_recv_inet", .priority = 5, .kinds = OWNERS,
 	  .doc = "who uses a socket: without it, an accepted one is its listener's" },
+	{ .name = "own_send_inet6", .priority = 5, .kinds = OWNERS,
+	  .doc = "the same for IPv6 (before Linux 6.3)" },
+	{ .name = "own_recv_inet6", .priority = 5, .kinds = OWNERS,
+	  .doc = "the same for IPv6 (before Linux 6.3)" },
 	{ .name = "net_state", .priority = 7, .kinds = LISTEN_AND_MARKS,
 	  .doc = "ends of connections, their errors, ports that listen" },
 	{ .name = "net_retransmit", .priority = 4, .kinds = PACKETS, .doc = "retransmissions" },
@@ -42,6 +46,14 @@ const struct weir_program net_bpf_programs[NET_BPF_PROGRAMS] = {
 	  .doc = "packets to sockets in TIME_WAIT (before Linux 6.11)" },
 	{ .name = "net_fill", .flags = WEIR_PROGRAM_MANUAL, .priority = 5,
 	  .doc = "owners of sockets older than Weir" },
+	{ .name = "net_eth_in", .flags = WEIR_PROGRAM_MANUAL, .priority = 9, .kinds = PACKETS,
+	  .doc = "packets that come in at an interface" },
+	{ .name = "net_eth_out", .flags = WEIR_PROGRAM_MANUAL, .priority = 9, .kinds = PACKETS,
+	  .doc = "packets that go out at an interface" },
+	{ .name = "net_raw_in", .flags = WEIR_PROGRAM_MANUAL, .priority = 9, .kinds = PACKETS,
+	  .doc = "packets that come in at an interface without link layer" },
+	{ .name = "net_raw_out", .flags = WEIR_PROGRAM_MANUAL, .priority = 9, .kinds = PACKETS,
+	  .doc = "packets that go out at an interface without link layer" },
 };
 
 int net_bpf_prepare(struct weir_plugin *p)
@@ -49,10 +61,33 @@ int net_bpf_prepare(struct weir_plugin *p)
 	return net_knobs_prepare(p);
 }
 
+/* Ten times a second: a burst of new flows must not wait for the poll. Half full, so that the
+ * other half lasts while RCU is waited for (30 ms: at 16384 that is 270 000 new flows/s). */
+#define WATCH_NS 100000000ull
+
+uint64_t net_bpf_inserts(const struct network *n)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; n->bpf && n->bpf->cpu && i < n->bpf->cpus; i++)
+		sum += __atomic_load_n(&n->bpf->cpu[i].inserts, __ATOMIC_RELAXED);
+	return sum;
+}
+
+static void watch_fill(struct weir_plugin *p, void *arg)
+{
+	struct network *n = arg;
+
+	if (net_bpf_inserts(n) - n->bpf->drain.inserted > n->flow_stats_capacity / 2)
+		net_drain_early(p, &n->bpf->drain);
+}
+
 static void free_state(struct weir_plugin *p, struct network *n)
 {
 	if (!n->bpf)
 		return;
+	p->host->timer_stop(n->bpf->watch);
+	net_wire_stop(p, n->bpf);
 	net_drain_fini(p, &n->bpf->drain);
 	weir_free(p, n->bpf);
 	n->bpf = NULL;
@@ -74,6 +109,12 @@ int net_bpf_start(struct weir_plugin *p)
 		rc = n->bpf->cpu && size == sizeof *n->bpf->cpu ? net_knobs_start(p) :
 		     weir_fail(p, -EINVAL, "the BPF object's counters cannot be read");
 	}
+	if (!rc && n->scope != NET_SCOPE_HOST)
+		rc = net_wire_start(p, n->bpf);
+	if (!rc) {
+		n->bpf->watch = p->host->timer_start(p, WATCH_NS, WATCH_NS, watch_fill, n);
+		rc = n->bpf->watch ? 0 : weir_fail(p, -ENOMEM, "no memory for a timer");
+	}
 	if (rc) {
 		free_state(p, n);
 		return rc;
@@ -90,6 +131,7 @@ void net_bpf_stop(struct weir_plugin *p)
 
 	if (!n->bpf)
 		return;
+	net_wire_stop(p, n->bpf);
 	for (size_t i = 0; i < NET_BPF_PROGRAMS; i++)
 		p->host->bpf_attach(p, net_bpf_programs[i].name, false);
 	net_drain_rest(p, &n->bpf->drain);
@@ -99,10 +141,14 @@ void net_bpf_stop(struct weir_plugin *p)
 
 static int take_overflow(struct weir_plugin *p, const struct weir_net_overflow *o)
 {
-	struct flow_extra x = { .source = o->key.scope == WEIR_FLOW_HOST ? "bpf" : "wire" };
 	struct network *n = weir_state(p);
+	struct flow_extra x;
 
-	if (net_add(p, &o->key, &o->delta, &x) == -EAGAIN && n->bpf)
+	if (!n->bpf)
+		return WEIR_RECORD_AGGREGATED;
+	net_drain_extra(p, &n->bpf->drain, &o->key, &x);
+	net_drain_early(p, &n->bpf->drain);
+	if (net_add(p, &o->key, &o->delta, &x) == -EAGAIN)
 		n->bpf->drain.refused_packets += o->delta.packets[0] + o->delta.packets[1];
 	return WEIR_RECORD_AGGREGATED;
 }
@@ -142,6 +188,7 @@ int net_bpf_tick(struct weir_plugin *p)
 	struct network *n = weir_state(p);
 
 	net_drain_tick(p, &n->bpf->drain);
+	net_wire_tick(p, n->bpf);
 	return 0;
 }
 

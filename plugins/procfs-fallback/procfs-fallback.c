@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * procfs-fallback: page cache, I/O and memory where BPF is not to be had. It stands
- * in for the topics "io" and "memory", from /proc and the cgroup file systems alone.
+ * procfs-fallback: page cache, I/O, memory and flows where BPF is not to be had. It stands
+ * in for the topics "io" and "memory", from /proc and the cgroup file systems alone, and
+ * for "flow" (flow.c).
  *
  * Happy path: every interval, for each topic wanted: some processes, the devices;
  * vmstat, meminfo and PSI; some cgroups. All of it bounded in time (procfs.h).
@@ -11,6 +12,8 @@
  */
 #include "procfs.h"
 #include <string.h>
+
+#define LOOK_NS 1000000000ull
 
 static const struct weir_option options[] = {
 	WEIR_OPTION_DURATION(struct procfs, interval_ns, "interval", "10s",
@@ -33,6 +36,14 @@ static const struct weir_option options[] = {
 	                 "Cgroups that are followed; those near the root come first",
 	                 .unit = "cgroups", .min = 1, .max = PROCFS_MAX_CGROUPS),
 	/* a container in Kubernetes is at depth 4 */
+	WEIR_OPTION_ENUM(struct procfs, flow_from, "flow.from", "auto packet diag proc", "auto",
+	                 "Where flows come from; auto: the first that works of diag, packet, proc"),
+	WEIR_OPTION_DURATION(struct procfs, flow_interval_ns, "flow.interval", "5s",
+	                     "How often the counts of sockets are read", .min = 1e8, .max = 3600e9),
+	/* 30 000 sockets and their flows are some 15 MiB of the 100 that a plugin may have */
+	WEIR_OPTION_UINT(struct procfs, flow_max, "flow.max_flows", "32768",
+	                 "Flows followed at a time, and sockets", .unit = "flows", .min = 64,
+	                 .max = 1048576),
 	WEIR_OPTION_UINT(struct procfs, cgroup_depth, "cgroup_depth", "4",
 	                 "How deep below the root cgroups are followed", .unit = "levels",
 	                 .min = 0, .max = 16),
@@ -126,6 +137,11 @@ static void switch_off(struct weir_plugin *p, bool io, bool memory)
 
 static void stop(struct weir_plugin *p)
 {
+	struct procfs *s = weir_state(p);
+
+	p->host->timer_stop(s->look);
+	s->look = NULL;
+	procfs_flow_off(p);
 	switch_off(p, true, true);
 }
 
@@ -136,8 +152,12 @@ static int tick(struct weir_plugin *p)
 	int err = 0, e;
 
 	switch_off(p, !io, !memory);
+	if (p->host->topic_wanted(p, "flow"))
+		err = procfs_flow_on(p);
+	else
+		procfs_flow_off(p);
 	if (!io && !memory)
-		return 0;
+		return err;
 	if (!s->text)
 		s->text = weir_alloc(p, PROCFS_TEXT);
 	if (!s->text)
@@ -155,10 +175,25 @@ static int tick(struct weir_plugin *p)
 	return err;
 }
 
+/* Sooner than the next tick: connections are short. */
+static void look(struct weir_plugin *p, void *arg)
+{
+	(void)arg;
+	if (p->host->topic_wanted(p, "flow"))
+		procfs_flow_on(p); /* what fails is said by the tick */
+}
+
 /* The first reading: what the first tick compares with. */
 static int start(struct weir_plugin *p)
 {
-	return tick(p);
+	struct procfs *s = weir_state(p);
+	int rc = tick(p);
+
+	if (!rc)
+		s->look = p->host->timer_start(p, LOOK_NS, LOOK_NS, look, NULL);
+	else
+		stop(p);
+	return rc;
 }
 
 static const struct weir_source sources[] = {
@@ -170,9 +205,9 @@ static const struct weir_source sources[] = {
 
 WEIR_PLUGIN(
 	.name = "procfs-fallback", .version = "1.0.0", .kind = WEIR_COLLECTOR,
-	.doc = "I/O, page cache and memory from /proc and cgroups, where BPF is not to be had",
-	.topics = "io memory", .fallback_for = "io memory",
-	.needs = WEIR_CAP_SYS_PTRACE | WEIR_CAP_DAC_READ_SEARCH,
+	.doc = "I/O, page cache, memory and flows from /proc, cgroups and netlink, where BPF is not to be had",
+	.topics = "io memory flow", .fallback_for = "io memory flow",
+	.needs = WEIR_CAP_NET_ADMIN | WEIR_CAP_NET_RAW | WEIR_CAP_SYS_PTRACE | WEIR_CAP_DAC_READ_SEARCH,
 	.state_size = sizeof(struct procfs),
 	.options = WEIR_TABLE(options), .metrics = WEIR_TABLE(metrics), .sources = WEIR_TABLE(sources),
 	.schemas = WEIR_TABLE(procfs_schemas), .queries = WEIR_TABLE(procfs_queries),

@@ -7,6 +7,7 @@
  *   task.c             the table of processes
  *   top.c              what is kept of a pass: the busiest, and "other"
  *   device.c memory.c cgroup.c   one kind of figures each
+ *   flow.c flow_source.c   flows, from plugins/lib
  *   query.c schema.c   answers; how the records look
  *   parse.c            text to numbers
  *
@@ -148,6 +149,11 @@ struct procfs_cgroups;
 int procfs_cgroups(struct weir_plugin *p, bool memory, bool io);
 void procfs_cgroups_off(struct weir_plugin *p);
 
+/* flow.c: on, if it is not; on() opens a source. */
+struct procfs_flow;
+int procfs_flow_on(struct weir_plugin *p);
+void procfs_flow_off(struct weir_plugin *p);
+
 /* ---- the plugin ------------------------------------------------------------ */
 
 struct procfs {
@@ -157,6 +163,11 @@ struct procfs {
 	uint64_t max_processes, top, max_cgroups, cgroup_depth;
 	bool partitions, cgroups;
 
+	uint64_t flow_interval_ns, flow_max;
+	uint32_t flow_from;      /* enum procfs_flow_from */
+
+	struct procfs_flow *flow; /* while that topic is wanted */
+	struct weir_timer *look; /* whether it is */
 	bool io_on, memory_on;   /* which topics were wanted in the last tick */
 	uint32_t own_pid;        /* never reported; 0: unknown */
 	char *text;              /* PROCFS_TEXT bytes while anything is on */
@@ -179,7 +190,7 @@ struct procfs {
 };
 
 /* procfs-fallback.c */
-extern const struct weir_schema procfs_schemas[PROCFS_MEMORY_CGROUP + 1];
+extern const struct weir_schema procfs_schemas[PROCFS_KINDS];
 #define PROCFS_QUERIES 2
 extern const struct weir_query procfs_queries[PROCFS_QUERIES];
 /* Set, or make absent, the series with these label values; unused ones NULL. */

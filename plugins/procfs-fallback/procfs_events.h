@@ -17,6 +17,9 @@ enum weir_procfs_kind {
 	PROCFS_MEMORY_SUMMARY,
 	PROCFS_MEMORY_PRESSURE,
 	PROCFS_MEMORY_CGROUP,
+	PROCFS_FLOW,           /* struct weir_flow, flow_events.h */
+	PROCFS_FLOW_LISTEN,    /* struct weir_flow_listen */
+	PROCFS_KINDS,
 };
 
 struct weir_procfs_process {

@@ -5,6 +5,8 @@
  */
 #include "procfs.h"
 
+#include "flow_schema.h"
+
 #define F(m, t, u, d) WEIR_FIELD(struct weir_procfs_process, m, t, u, d)
 static const struct weir_field process_fields[] = {
 	F(pid, WEIR_U32, "", "Process; 0 is all that have no record of their own"),
@@ -119,7 +121,9 @@ static const struct weir_field cgroup_fields[] = {
 
 /* Priority: what a process did goes first under pressure; the machine's own
  * figures are few and go last. */
-const struct weir_schema procfs_schemas[PROCFS_MEMORY_CGROUP + 1] = {
+const struct weir_schema procfs_schemas[PROCFS_KINDS] = {
+	[PROCFS_FLOW] = WEIR_FLOW_SCHEMA,
+	[PROCFS_FLOW_LISTEN] = WEIR_FLOW_LISTEN_SCHEMA,
 	[PROCFS_IO_PROCESS] = { .name = "io_process", .topic = "io", .version = 1, .priority = 0,
 	                        .doc = "I/O of a busy process, or of all others together",
 	                        .size = sizeof(struct weir_procfs_process),

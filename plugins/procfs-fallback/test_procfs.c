@@ -23,6 +23,7 @@ void fake_start(struct fake *f, const char *const *options)
 	/* what a test makes after this is there for the first reading */
 	weir_test_want(f->t, "io", false);
 	weir_test_want(f->t, "memory", false);
+	weir_test_want(f->t, "flow", false);
 	assert_int_equal(weir_test_start(f->t, "procfs"), 0);
 	weir_test_want(f->t, "io", true);
 	weir_test_want(f->t, "memory", true);
@@ -79,11 +80,12 @@ void fake_rmdir(struct fake *f, const char *name)
 
 void fake_tick(struct fake *f)
 {
-	assert_int_equal(weir_test_advance(f->t, 10 * WEIR_TEST_SECOND), 1);
+	/* a tick, and each second whether flows are wanted */
+	assert_int_equal(weir_test_advance(f->t, 10 * WEIR_TEST_SECOND), 1 + 10);
 	assert_int_equal(weir_test_tick_errors(f->t, NULL), 0);
 }
 
 int main(void)
 {
-	return parse_tests() + scan_tests() + figure_tests() ? 1 : 0;
+	return parse_tests() + scan_tests() + figure_tests() + flow_tests() ? 1 : 0;
 }

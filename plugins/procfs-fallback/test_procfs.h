@@ -38,5 +38,6 @@ void fake_tick(struct fake *f);
 int parse_tests(void);
 int scan_tests(void);
 int figure_tests(void);
+int flow_tests(void);
 
 #endif

@@ -257,13 +257,8 @@ struct sk_buff {
 	u16 protocol; /* network order */
 	u16 transport_header;
 	u16 network_header;
+	u16 inner_transport_header;
 	unsigned char *head;
-	unsigned long _skb_refdst;
-};
-
-/* Of _skb_refdst, without its low bit. */
-struct dst_entry {
-	struct net_device *dev;
 };
 
 struct socket {
@@ -283,6 +278,8 @@ struct bpf_iter__task_file {
 
 #pragma clang attribute pop
 
+/* linux/pkt_cls.h */
+#define TC_ACT_UNSPEC (-1)
 /* include/net/tcp_states.h */
 enum { WEIR_TCP_SYN_SENT = 2, WEIR_TCP_TIME_WAIT = 6, WEIR_TCP_CLOSE = 7, WEIR_TCP_LISTEN = 10 };
 /* include/net/dropreason-core.h; numbers by kernel: relocated */

@@ -435,7 +435,18 @@ static void bpf_is_played(void **state)
 	assert_int_equal(p->host->map_update(fd, &key, &value, 0), 0);
 	assert_int_equal(p->host->map_batch(fd, &token, true, keys, values, &n), -ENOENT);
 	assert_int_equal(n, 2);
+	n = 1; /* what is drained is gone */
+	assert_int_equal(p->host->map_drain(fd, &token, true, keys, values, &n), 0);
+	assert_int_equal(n, 1);
+	assert_null(weir_test_map_get(t, "seen", &keys[0]));
+	n = 4;
+	assert_int_equal(p->host->map_drain(fd, &token, false, keys, values, &n), -ENOENT);
+	assert_int_equal(n, 1);
+	n = 4;
+	assert_int_equal(p->host->map_drain(fd, &token, true, keys, values, &n), -ENOENT);
+	assert_int_equal(n, 0);
 	key = 1;
+	weir_test_map_put(t, "seen", &key, &value);
 	assert_int_equal(p->host->map_delete(fd, &key), 0);
 	assert_null(weir_test_map_get(t, "seen", &key));
 	array[1] = 42;

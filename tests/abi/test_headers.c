@@ -92,7 +92,8 @@ static void vtable_has_not_moved(void **state)
 	SLOT(bpf_iter, 40);
 	SLOT(topic_wanted, 43);
 	SLOT(source_approx, 44);
-	SLOT(source_approx, 44);
+	SLOT(bpf_attach_at, 45);
+	SLOT(map_drain, 46);
 #undef SLOT
 }
 

@@ -23,6 +23,7 @@ struct all {
 	uint8_t flag, e8;
 	unsigned char v4[4], v6[16], mac[6], hex[6];
 	char name[24];
+	unsigned char ip[16];
 };
 static const struct weir_field fields[] = {
 	WEIR_FIELD(struct all, u64, WEIR_U64, "", ""),
@@ -37,6 +38,7 @@ static const struct weir_field fields[] = {
 	WEIR_FIELD(struct all, mac, WEIR_MAC, "", ""),
 	WEIR_FIELD(struct all, hex, WEIR_HEX, "", ""),
 	WEIR_FIELD(struct all, name, WEIR_CHARS, "", ""),
+	WEIR_FIELD(struct all, ip, WEIR_IP, "", ""),
 };
 static const struct weir_schema schemas[] = {
 	{ .name = "all", .topic = "t", .size = sizeof(struct all), .fields = WEIR_TABLE(fields) },

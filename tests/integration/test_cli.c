@@ -73,7 +73,7 @@ static json_t *json(void)
 
 /* ---- without a daemon ------------------------------------------------------------ */
 
-static const char *const names[] = { "run", "check", "status", "top", "plugins", "query", "tail", "enable",
+static const char *const names[] = { "run", "check", "status", "top", "flows", "dns", "plugins", "query", "tail", "enable",
 	                             "disable", "restart", "upgrade", "set", "reload", "config", "docs",
 	                             "version" };
 

@@ -88,9 +88,10 @@ size_t expect_differences(const struct expectations *e, const struct watch *w)
 
 		if (!what || n++ >= SHOWN)
 			continue;
-		printf("    %s: %s: expected %llu packets %llu bytes, back %llu %llu, pid %u, netns %u\n", x->what,
+		printf("    %s: %s: expected %llu packets %llu bytes, back %llu %llu, pid %u, netns %llu\n", x->what,
 		       what, (unsigned long long)x->from_a.packets, (unsigned long long)x->from_a.bytes,
-		       (unsigned long long)x->from_b.packets, (unsigned long long)x->from_b.bytes, x->pid, x->netns);
+		       (unsigned long long)x->from_b.packets, (unsigned long long)x->from_b.bytes, x->pid,
+		       (unsigned long long)x->netns);
 		if (f)
 			flow_print(f, "got");
 	}

@@ -12,7 +12,7 @@
 struct expectation {
 	char what[64];
 	enum flow_scope scope;
-	uint32_t netns;
+	uint64_t netns;        /* cookie; 0: any */
 	int transport;
 	struct sockaddr_storage a, b;
 	struct counts from_a, from_b;

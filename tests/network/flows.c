@@ -64,7 +64,7 @@ static struct end end_of(const struct sockaddr_storage *a)
 	return e;
 }
 
-static struct flow key_of(unsigned scope, uint32_t netns, int transport, const struct end *a, const struct end *b)
+static struct flow key_of(unsigned scope, uint64_t netns, int transport, const struct end *a, const struct end *b)
 {
 	const struct end *low = compare_ends(a, b) <= 0 ? a : b, *high = low == a ? b : a;
 	struct flow k = { .scope = (uint8_t)scope, .transport = (uint8_t)transport, .netns = netns,
@@ -101,7 +101,7 @@ static struct flow *lookup(const struct flows *f, const struct flow *k)
 	return NULL;
 }
 
-struct flow *flows_find(const struct flows *f, enum flow_scope scope, uint32_t netns, int transport,
+struct flow *flows_find(const struct flows *f, enum flow_scope scope, uint64_t netns, int transport,
                         const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
 	struct end x = end_of(a), y = end_of(b);
@@ -146,7 +146,7 @@ static struct end end_in(const json_t *o, const char *address, const char *port)
 
 static struct flow *flow_of(struct flows *f, const json_t *o, const struct end *src, const struct end *dst)
 {
-	struct flow k = key_of(!strcmp(text(o, "scope"), "wire"), (uint32_t)number(o, "netns"),
+	struct flow k = key_of(!strcmp(text(o, "scope"), "wire"), number(o, "netns_cookie"),
 	                       (int)number(o, "transport"), src, dst), *at = NULL;
 	uint32_t h = hash_of(&k);
 
@@ -194,6 +194,7 @@ static void take(struct flows *fs, const json_t *o)
 	snprintf(f->comm, sizeof f->comm, "%s", text(o, "comm"));
 	snprintf(f->interface_name, sizeof f->interface_name, "%s", text(o, "interface_name"));
 	snprintf(f->source_name, sizeof f->source_name, "%s", text(o, "source_name"));
+	f->netns_inode = (uint32_t)number(o, "netns");
 	f->pid = (uint32_t)number(o, "pid");
 	f->error = (uint32_t)number(o, "error");
 	f->resets = (uint32_t)number(o, "resets");
@@ -235,9 +236,9 @@ void flow_print(const struct flow *f, const char *what)
 
 	inet_ntop(AF_INET6, f->addr[0], a, sizeof a);
 	inet_ntop(AF_INET6, f->addr[1], b, sizeof b);
-	printf("    %s: %s.%u - %s.%u proto %u netns %u scope %u: %llu packets %llu bytes, %llu packets %llu bytes; "
+	printf("    %s: %s.%u - %s.%u proto %u netns %llu scope %u: %llu packets %llu bytes, %llu packets %llu bytes; "
 	       "%u records, %u ends, %s, %s, state %s, owner %u %s (%s), error %u, resets %u, retransmits %u\n",
-	       what, a, f->port[0], b, f->port[1], f->transport, f->netns, f->scope,
+	       what, a, f->port[0], b, f->port[1], f->transport, (unsigned long long)f->netns, f->scope,
 	       (unsigned long long)f->from[0].packets, (unsigned long long)f->from[0].bytes,
 	       (unsigned long long)f->from[1].packets, (unsigned long long)f->from[1].bytes, f->records, f->ends,
 	       f->end_reason, f->direction, f->state, f->pid, f->comm, f->owner_from, f->error, f->resets,

@@ -19,7 +19,8 @@ struct flow {
 	uint8_t addr[2][16];              /* lower end first; IPv4 as v4-mapped */
 	uint16_t port[2];
 	uint8_t scope, transport;
-	uint32_t netns;
+	uint64_t netns;                   /* cookie */
+	uint32_t netns_inode;             /* 0: the record does not say */
 	struct counts from[2];            /* sent by end 0, end 1: sum of the deltas */
 	struct counts total[2];           /* as in the last record */
 	uint32_t records, starts, ends;
@@ -45,8 +46,8 @@ void flows_init(struct flows *f, const char *path, size_t most);
 void flows_fini(struct flows *f);
 /* Take in what was written since. Returns how many records that were. */
 size_t flows_read(struct flows *f);
-/* a and b in any order. netns 0: whichever has one. NULL: no such flow. */
-struct flow *flows_find(const struct flows *f, enum flow_scope scope, uint32_t netns, int transport,
+/* a and b in any order. netns: cookie; 0: whichever has one. NULL: no such flow. */
+struct flow *flows_find(const struct flows *f, enum flow_scope scope, uint64_t netns, int transport,
                         const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 /* The end of the flow that is this address. */
 unsigned flow_end(const struct flow *f, const struct sockaddr_storage *a);

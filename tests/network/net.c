@@ -21,10 +21,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
 /* Both ends of every link; see net.h for why. Locally administered. */
 static const uint8_t the_mac[6] = { 0x02, 0x77, 0x65, 0x69, 0x72, 0x01 };
 
-static struct ns root = { -1, 0 };
+static struct ns root = { .fd = -1 };
 static const struct ns *current;
 
 void net_die(const char *format, ...)
@@ -43,12 +47,18 @@ void net_die(const char *format, ...)
 
 static void ns_open(struct ns *ret)
 {
+	socklen_t len = sizeof ret->cookie;
 	struct stat st;
+	int fd;
 
 	ret->fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (ret->fd < 0 || fstat(ret->fd, &st))
 		net_die("cannot open a namespace");
 	ret->inode = (uint32_t)st.st_ino;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &ret->cookie, &len))
+		net_die("a namespace without a cookie"); /* before Linux 5.14 */
+	close(fd);
 }
 
 const struct ns *ns_root(void)
@@ -252,6 +262,8 @@ static void quiet(const struct ns *ns, const char *name)
 	static const char *const rows[][2] = {
 		{ "addr_gen_mode", "1" }, { "accept_dad", "0" }, { "accept_ra", "0" }, { "autoconf", "0" },
 		{ "router_solicitations", "0" },
+		/* A router says which groups it is in, twice: in the first milliseconds, then. */
+		{ "mldv2_unsolicited_report_interval", "1" },
 	};
 	char path[100];
 
@@ -468,20 +480,24 @@ static void address(const struct ns *ns, const char *name, unsigned n, unsigned 
 
 static void pair_begin(struct net_pair *p, unsigned n, unsigned server_n)
 {
-	p->n = n;
-	p->server_n = server_n;
+	*p = (struct net_pair){ .n = n, .server_n = server_n };
 	ns_new(&p->client);
 	ns_new(&p->server);
 	roomy(&p->client);
 	roomy(&p->server);
 }
 
+void pair_link(const struct net_pair *p)
+{
+	link_pair(&p->client, "c0", &p->server, "s0");
+	address(&p->client, "c0", p->n, 1);
+	address(&p->server, "s0", p->n, 2);
+}
+
 void pair_new(struct net_pair *p, unsigned n)
 {
 	pair_begin(p, n, n);
-	link_pair(&p->client, "c0", &p->server, "s0");
-	address(&p->client, "c0", n, 1);
-	address(&p->server, "s0", n, 2);
+	pair_link(p);
 }
 
 static void gateway(const struct ns *ns, unsigned n, unsigned end)
@@ -497,6 +513,7 @@ static void gateway(const struct ns *ns, unsigned n, unsigned end)
 void pair_new_routed(struct net_pair *p, unsigned n, const struct ns *router)
 {
 	pair_begin(p, n, n + 1);
+	p->router = router;
 	link_pair(&p->client, "c0", router, "r0");
 	link_pair(router, "r1", &p->server, "s0");
 	address(&p->client, "c0", n, 1);
@@ -515,10 +532,20 @@ void pair_free(struct net_pair *p)
 	ns_free(&p->server);
 }
 
-void pair_offload(const struct net_pair *p, enum offload how)
+uint64_t pair_l3(const struct net_pair *p, uint64_t bytes, uint64_t packets)
 {
+	return p->merging ? bytes : bytes - 14 * packets;
+}
+
+void pair_offload(struct net_pair *p, enum offload how)
+{
+	p->merging = how == OFFLOAD_MERGE;
 	link_offload(&p->client, "c0", how == OFFLOAD_ON, how != OFFLOAD_OFF);
 	link_offload(&p->server, "s0", how == OFFLOAD_ON, how != OFFLOAD_OFF);
+	if (!p->router)
+		return;
+	link_offload(p->router, "r0", how == OFFLOAD_ON, how != OFFLOAD_OFF);
+	link_offload(p->router, "r1", how == OFFLOAD_ON, how != OFFLOAD_OFF);
 }
 
 socklen_t pair_address(const struct net_pair *p, int family, unsigned end, uint16_t port,

@@ -21,7 +21,8 @@
 
 struct ns {
 	int fd;
-	uint32_t inode; /* as in the records' field netns */
+	uint32_t inode;  /* as in the records' field netns, if that is known */
+	uint64_t cookie; /* as in netns_cookie */
 };
 
 struct link_counters {
@@ -58,17 +59,24 @@ unsigned link_index(const struct ns *ns, const char *name);
 struct net_pair {
 	struct ns client, server;
 	unsigned n, server_n; /* the networks of the two */
+	const struct ns *router; /* NULL: none */
+	bool merging;
 };
 void pair_new(struct net_pair *p, unsigned n);
 /* The same with a router between: c0 - r0, r1 - s0. The server is in network N + 1. */
 void pair_new_routed(struct net_pair *p, unsigned n, const struct ns *router);
+/* The link of a pair_new() again, after link_delete(). */
+void pair_link(const struct net_pair *p);
 void pair_free(struct net_pair *p);
 enum offload {
 	OFFLOAD_OFF,    /* every packet is one */
 	OFFLOAD_ON,     /* super-packets, from socket to socket */
 	OFFLOAD_MERGE,  /* single packets on the way, which the receiver merges */
 };
-void pair_offload(const struct net_pair *p, enum offload how);
+void pair_offload(struct net_pair *p, enum offload how);
+/* Bytes from the IP header on, of so many bytes and packets that an interface counted. A veth that
+ * merges counts without the Ethernet header, else with it (veth_xdp_rcv_skb(), veth_xmit()). */
+uint64_t pair_l3(const struct net_pair *p, uint64_t bytes, uint64_t packets);
 /* The address of an end, with a port. end: 1 client, 2 server, others nobody's. */
 socklen_t pair_address(const struct net_pair *p, int family, unsigned end, uint16_t port,
                        struct sockaddr_storage *ret);

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define FIRST_CLIENT_PORT 1024
+
 /* What the client says first: so much, and how it will end. */
 struct hello {
 	uint16_t request, answer;
@@ -26,6 +28,8 @@ struct shorts *shorts_new(uint32_t count)
 {
 	struct shorts *s = shared_new(shorts_size(count));
 
+	if (count / SHORT_PORTS >= 65536 - FIRST_CLIENT_PORT)
+		net_die("more connections than ports");
 	s->count = count;
 	s->clients = s->servers = 1;
 	s->request = 100;
@@ -63,13 +67,31 @@ static uint8_t nth_end(const struct shorts *s, uint32_t n)
 	return SHORT_CLIENT_CLOSES;
 }
 
+/* From a port of its own for each SHORT_PORTS connections: no pair of ports comes twice, also
+ * where a reset leaves no TIME_WAIT to keep it. */
+static int open_from(struct shorts *s, uint32_t n, const struct sockaddr_storage *to)
+{
+	int fd = socket(to->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+	uint16_t port = htons((uint16_t)(FIRST_CLIENT_PORT + n / SHORT_PORTS));
+	struct sockaddr_storage at = { .ss_family = to->ss_family };
+
+	if (at.ss_family == AF_INET)
+		((struct sockaddr_in *)&at)->sin_port = port;
+	else
+		((struct sockaddr_in6 *)&at)->sin6_port = port;
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) ||
+	    bind(fd, (struct sockaddr *)&at, s->len) || connect(fd, (const struct sockaddr *)to, s->len))
+		net_die("cannot connect from port %u", ntohs(port));
+	return fd;
+}
+
 static void connect_once(struct shorts *s, uint32_t n)
 {
 	struct short_conn *c = &s->conn[n];
 	struct hello h = { (uint16_t)(s->request + n % 7), (uint16_t)(s->answer + n % 11), nth_end(s, n), { 0 } };
 	struct sockaddr_storage to = nth_address(s, n % SHORT_PORTS);
 	struct linger reset = { 1, 0 };
-	int fd = open_client(&to, s->len);
+	int fd = open_from(s, n, &to);
 
 	c->client_pid = (uint32_t)getpid();
 	c->port = port_of(fd);

@@ -37,7 +37,7 @@ static uint32_t datagram_count(void)
 /* One flow in each of these places; netns 0 ends them. */
 struct place {
 	enum flow_scope scope;
-	uint32_t netns;
+	uint64_t netns;
 };
 
 static void expect_at(const struct place *places, const struct expectation *row)
@@ -53,7 +53,7 @@ static void expect_at(const struct place *places, const struct expectation *row)
 	}
 }
 
-static void check_bulk(const struct net_pair *p, int family, enum offload how, const struct place *places)
+static void check_bulk(struct net_pair *p, int family, enum offload how, const struct place *places)
 {
 	struct bulk *b = shared_new(sizeof *b);
 	struct expectation x = { .transport = IPPROTO_TCP };
@@ -68,9 +68,9 @@ static void check_bulk(const struct net_pair *p, int family, enum offload how, c
 	assert_int_equal(d.tx_dropped, 0);
 	x.b = b->to;
 	pair_address(p, family, 1, b->client.port, &x.a);
-	x.from_a = (struct counts){ b->client.segs_out, truth_l3(d.tx_bytes, d.tx_packets) +
+	x.from_a = (struct counts){ b->client.segs_out, pair_l3(p, d.tx_bytes, d.tx_packets) +
 		(b->client.segs_out - d.tx_packets) * truth_headers(family) };
-	x.from_b = (struct counts){ d.rx_packets, truth_l3(d.rx_bytes, d.rx_packets) };
+	x.from_b = (struct counts){ d.rx_packets, pair_l3(p, d.rx_bytes, d.rx_packets) };
 	snprintf(x.what, sizeof x.what, "TCP v%d, offload %s", family == AF_INET ? 4 : 6, offload_name[how]);
 	printf("    %s: %llu packets in %llu at the interface, %u sent again\n", x.what,
 	       (unsigned long long)x.from_a.packets, (unsigned long long)d.tx_packets, b->client.retransmits);
@@ -78,7 +78,7 @@ static void check_bulk(const struct net_pair *p, int family, enum offload how, c
 	shared_free(b, sizeof *b);
 }
 
-static void check_datagrams(const struct net_pair *p, int family, enum offload offload, enum udp_how how,
+static void check_datagrams(struct net_pair *p, int family, enum offload offload, enum udp_how how,
                             const struct place *places)
 {
 	struct datagrams *d = shared_new(sizeof *d);
@@ -96,7 +96,7 @@ static void check_datagrams(const struct net_pair *p, int family, enum offload o
 	c = link_since(&p->client, "c0", &before);
 	assert_int_equal(c.tx_dropped, 0);
 	assert_int_equal(d->sent, d->count);
-	assert_int_equal(truth_l3(c.tx_bytes, c.tx_packets) + (d->count - c.tx_packets) * headers,
+	assert_int_equal(pair_l3(p, c.tx_bytes, c.tx_packets) + (d->count - c.tx_packets) * headers,
 	                 (uint64_t)d->count * (d->size + headers));
 	x.b = d->to;
 	pair_address(p, family, 1, d->port, &x.a);
@@ -107,7 +107,7 @@ static void check_datagrams(const struct net_pair *p, int family, enum offload o
 	shared_free(d, sizeof *d);
 }
 
-static void check_all(const struct net_pair *p, const struct place *places)
+static void check_all(struct net_pair *p, const struct place *places)
 {
 	port = 5000;
 	for (int i = 0; i < 2; i++) {
@@ -138,8 +138,8 @@ static void check_beside(bool server)
 	struct net_pair p;
 
 	pair_new(&p, 11);
-	const struct place places[] = { { FLOW_HOST, p.client.inode }, { FLOW_HOST, p.server.inode },
-		                        { FLOW_WIRE, server ? p.server.inode : p.client.inode }, { 0, 0 } };
+	const struct place places[] = { { FLOW_HOST, p.client.cookie }, { FLOW_HOST, p.server.cookie },
+		                        { FLOW_WIRE, server ? p.server.cookie : p.client.cookie }, { 0, 0 } };
 
 	expect_init(&e, 100);
 	watch_start(&w, server ? &p.server : &p.client,

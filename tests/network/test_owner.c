@@ -47,7 +47,7 @@ static struct flow *flow_of_scene(const struct scene *s, const struct ns *ns, ui
 	struct sockaddr_storage a;
 
 	pair_address(&pair, s->to.ss_family, 1, client_port, &a);
-	return flows_find(&w.flows, FLOW_HOST, ns->inode, transport, &a, &s->to);
+	return flows_find(&w.flows, FLOW_HOST, ns->cookie, transport, &a, &s->to);
 }
 
 struct question {

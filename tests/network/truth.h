@@ -23,12 +23,6 @@ static inline uint64_t truth_headers(int family)
 
 #define TRUTH_SYN_EXTRA 8
 
-/* An interface counts the Ethernet header as well. */
-static inline uint64_t truth_l3(uint64_t bytes, uint64_t packets)
-{
-	return bytes - 14 * packets;
-}
-
 /* What the client's end of a connection without loss sent and received. */
 static inline void truth_tcp(const struct tcp_end *client, int family, struct counts *ret_out,
                              struct counts *ret_in)

@@ -133,10 +133,11 @@ static void test_empty(void **state)
 	}
 }
 
-/* The built-in configuration is faultless and names the four plugins. */
+/* The built-in configuration is faultless and names the plugins that come with Weir. */
 static void test_built_in(void **state)
 {
-	static const char *const want[] = { "iomonitor", "procfs-fallback", "stdout", "prometheus" };
+	static const char *const want[] = { "iomonitor", "network", "dns", "procfs-fallback", "stdout",
+	                                    "prometheus" };
 	struct weir__diags d = { 0 };
 	struct weir__config *c;
 	size_t i;
@@ -145,9 +146,9 @@ static void test_built_in(void **state)
 	assert_int_equal(weir__config_open(NULL, &d, &c), 0);
 	assert_int_equal(d.count, 0);
 	assert_string_equal(weir__config_file(c), "(built-in)");
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < sizeof want / sizeof want[0]; i++)
 		assert_string_equal(weir__config_plugins(c)[i], want[i]);
-	assert_null(weir__config_plugins(c)[4]);
+	assert_null(weir__config_plugins(c)[i]);
 	weir__config_free(c);
 }
 

@@ -159,11 +159,14 @@ struct weir_host {
 	 * host's network namespace, or no longer. flags: enum weir_attach_flags. Both are
 	 * idempotent; what is attached ends with the source, and with the interface. -ENODEV: no
 	 * such interface; -ENOSPC: 4096 of them. Under pressure the host detaches, and attaches
-	 * again, by itself. */
+	 * again, by itself. Before Linux 6.6 it is a filter of clsact, which a killed daemon leaves
+	 * behind, without effect but its cost; the next one that attaches anything removes it. */
 	int (*bpf_attach_at)(struct weir_plugin *p, const char *program, int ifindex, uint32_t flags,
 	                     bool on);
 	/* BPF_MAP_LOOKUP_AND_DELETE_BATCH, as map_batch; only for a map that no program writes
-	 * any more: else what is added between the two is lost. Any thread. */
+	 * any more: else what is added between the two is lost. Any thread; but on those of
+	 * work(), as for all map calls, -EPERM before Linux 5.19 (c8644cd0efe7) where
+	 * kernel.unprivileged_bpf_disabled is set. */
 	int (*map_drain)(int fd, void *token, bool first, void *keys, void *values, uint32_t *count);
 };
 

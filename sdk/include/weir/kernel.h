@@ -78,7 +78,7 @@ struct weir_program_counts {
 	__u64 runs;
 	__u64 timed_runs;
 	__u64 timed_ns;
-	__u64 reserved;
+	__u64 hook; /* no counter; CPU 0 only, written by the host: the kind of hook */
 };
 _Static_assert(sizeof(struct weir_program_counts) == 32, "account is ABI");
 #define WEIR_METER_EVERY 64
