@@ -49,7 +49,8 @@ struct dns_queued {
 /* What `queries` shows. */
 struct dns_recent {
 	uint64_t time_ns, latency_ns, seq;
-	uint8_t server[16];
+	uint8_t server[16], client[16];
+	uint16_t server_port, client_port;
 	uint32_t pid;
 	uint16_t type, rcode, retries;
 	uint8_t outcome, transport;

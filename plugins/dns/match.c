@@ -418,7 +418,7 @@ static void on_response(struct dns_match *m, const struct dns_seen *s, const str
 		return;
 	}
 	if (e->answered_on != s->ifindex && e->q.seen.netns == s->netns) {
-		m->stats.copies++;
+		m->stats.response_copies++;
 		return;
 	}
 	orphan(m, WEIR_DNS_DUPLICATE, s, msg);

@@ -65,7 +65,8 @@ struct dns_match_stats {
 	uint64_t queries, responses;
 	uint64_t outcomes[WEIR_DNS_OUTCOMES];
 	uint64_t multicast_queries; /* of outcomes[MULTICAST] */
-	uint64_t retries, copies, tcp_retries, early;
+	uint64_t retries, copies, tcp_retries, early; /* copies: of queries */
+	uint64_t response_copies;
 	uint64_t open;            /* now */
 };
 

@@ -177,7 +177,7 @@ void dns_publish(struct weir_plugin *p)
 	weir_set(p, M_RETRIES, (double)m.retries);
 	weir_set(p, M_TCP_RETRIES, (double)m.tcp_retries);
 	weir_set(p, M_PENDING, (double)m.open);
-	weir_set(p, M_DROPPED, (double)m.copies, "copy");
+	weir_set(p, M_DROPPED, (double)(m.copies + m.response_copies), "copy");
 	dns_streams_stats(d->streams, &s);
 	weir_set(p, M_STREAM_GAPS, (double)s.gaps);
 	weir_set(p, M_STREAM_SKIPPED, (double)s.skipped_bytes);

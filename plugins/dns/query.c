@@ -94,17 +94,21 @@ static int answer_queries(struct weir_plugin *p, const void *args, struct weir_o
 	weir_printf(p, out, "[");
 	for (uint32_t i = 0; i < n; i++) {
 		const struct dns_recent *r = list[i];
-		char type[16], rcode[16], server[64];
-		struct dns_text t;
+		struct dns_server_key ends[2] = { { .port = r->client_port }, { .port = r->server_port } };
+		char type[16], rcode[16], client[64], server[64];
 
-		dns_text_init(&t, server, sizeof server);
-		dns_text_address(&t, r->server);
-		weir_printf(p, out, "%s{\"age_ns\":%llu", i ? "," : "",
+		memcpy(ends[0].address, r->client, 16);
+		memcpy(ends[1].address, r->server, 16);
+		dns_server_text(&ends[0], client, sizeof client);
+		dns_server_text(&ends[1], server, sizeof server);
+		weir_printf(p, out, "%s{\"seq\":%llu,\"age_ns\":%llu", i ? "," : "",
+		            (unsigned long long)r->seq,
 		            (unsigned long long)((int64_t)(now - r->time_ns) < 0 ? 0 : now - r->time_ns));
 		put_string(p, out, "name", r->name, sizeof r->name);
 		put_string(p, out, "type", dns_type_name(r->type, type), 16);
 		put_string(p, out, "outcome", outcomes[r->outcome], 16);
 		put_string(p, out, "rcode", r->outcome == WEIR_DNS_ANSWERED ? dns_rcode_name(r->rcode, rcode) : "", 16);
+		put_string(p, out, "client", client, sizeof client);
 		put_string(p, out, "server", server, sizeof server);
 		put_string(p, out, "transport", r->transport ? "tcp" : "udp", 4);
 		weir_printf(p, out, ",\"latency_ns\":%llu,\"retries\":%u,\"pid\":%u",
@@ -120,10 +124,12 @@ static int answer_queries(struct weir_plugin *p, const void *args, struct weir_o
 
 static void put_counts(struct weir_plugin *p, struct weir_out *out, const struct dns_top_entry *e)
 {
-	weir_printf(p, out, ",\"queries\":%llu,\"error\":%llu,\"failed\":%llu,\"latency_ns\":%llu}",
+	weir_printf(p, out, ",\"queries\":%llu,\"error\":%llu,\"failed\":%llu,"
+	            "\"timeouts\":%llu,\"latency_mean_ns\":%llu,\"latency_max_ns\":%llu}",
 	            (unsigned long long)e->count, (unsigned long long)e->error,
-	            (unsigned long long)e->failed,
-	            (unsigned long long)(e->answered ? e->latency_ns / e->answered : 0));
+	            (unsigned long long)e->failed, (unsigned long long)e->timeouts,
+	            (unsigned long long)(e->answered ? e->latency_ns / e->answered : 0),
+	            (unsigned long long)e->latency_max_ns);
 }
 
 static int answer_names(struct weir_plugin *p, const void *args, struct weir_out *out)
@@ -193,11 +199,12 @@ static int answer_stats(struct weir_plugin *p, const void *args, struct weir_out
 
 	(void)args;
 	dns_match_stats(d->match, &m);
-	weir_printf(p, out, "{\"queries\":%llu,\"responses\":%llu,\"retries\":%llu,\"copies\":%llu,"
+	weir_printf(p, out, "{\"queries\":%llu,\"responses\":%llu,\"retries\":%llu,\"copies\":%llu,\"response_copies\":%llu,"
 	            "\"tcp_retries\":%llu,\"early\":%llu,\"pending\":%llu,\"ignored\":%llu,"
 	            "\"sampled\":%llu,\"queue_full\":%llu,\"packets\":%llu,\"lost\":%llu,\"approx\":%llu",
 	            (unsigned long long)m.queries, (unsigned long long)m.responses,
 	            (unsigned long long)m.retries, (unsigned long long)m.copies,
+	            (unsigned long long)m.response_copies,
 	            (unsigned long long)m.tcp_retries, (unsigned long long)m.early,
 	            (unsigned long long)m.open, (unsigned long long)d->counts.filtered,
 	            (unsigned long long)d->counts.sampled, (unsigned long long)d->counts.queue_full,

@@ -299,6 +299,9 @@ static void remember(struct dns *d, const struct weir_dns_transaction *r)
 		.seq = d->recent_count, .pid = r->pid, .type = r->type, .rcode = r->rcode,
 		.retries = r->retries, .outcome = r->outcome, .transport = r->transport };
 	memcpy(n->server, r->server_address, 16);
+	memcpy(n->client, r->client_address, 16);
+	n->server_port = r->server_port;
+	n->client_port = r->client_port;
 	memcpy(n->comm, r->comm, sizeof n->comm);
 	memcpy(n->name, r->name, sizeof n->name - 1);
 }
@@ -309,6 +312,8 @@ static void hitter(struct dns_top *top, const void *key, size_t len, const struc
 	struct dns_top_entry *e = dns_top_add(top, key, len, weight);
 
 	e->failed += failed(r) ? weight : 0;
+	e->timeouts += r->outcome == WEIR_DNS_TIMEOUT ? weight : 0;
+	e->latency_max_ns = r->latency_ns > e->latency_max_ns ? r->latency_ns : e->latency_max_ns;
 	if (r->outcome != WEIR_DNS_ANSWERED)
 		return;
 	e->answered += weight;

@@ -13,7 +13,7 @@
 /* What is summed up beside the count, since the key came into the table. */
 struct dns_top_entry {
 	uint64_t count, error;
-	uint64_t failed, latency_ns, answered;
+	uint64_t failed, timeouts, latency_ns, latency_max_ns, answered;
 	char key[DNS_TOP_KEY];   /* text, or the bytes of a key of fixed size */
 	uint32_t len;
 	uint64_t hash;
