@@ -143,12 +143,20 @@ static int take_overflow(struct weir_plugin *p, const struct weir_net_overflow *
 {
 	struct network *n = weir_state(p);
 	struct flow_extra x;
+	int rc;
 
 	if (!n->bpf)
 		return WEIR_RECORD_AGGREGATED;
 	net_drain_extra(p, &n->bpf->drain, &o->key, &x);
 	net_drain_early(p, &n->bpf->drain);
-	if (net_add(p, &o->key, &o->delta, &x) == -EAGAIN)
+	rc = net_add(p, &o->key, &o->delta, &x);
+	if (rc == -EAGAIN) {
+		/* Once more after a round of work: the record cannot wait. */
+		n->round_records = 0;
+		net_pump(p, 0);
+		rc = net_add(p, &o->key, &o->delta, &x);
+	}
+	if (rc == -EAGAIN)
 		n->bpf->drain.refused_packets += o->delta.packets[0] + o->delta.packets[1];
 	return WEIR_RECORD_AGGREGATED;
 }
