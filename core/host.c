@@ -309,7 +309,7 @@ static struct weir__host *new_handle(uv_loop_t *main_loop, const struct weir_plu
 	h->latency = settings->common.latency;
 	h->metrics = metrics;
 	h->events = *events;
-	h->source = -1;
+	h->source = h->spoke = -1;
 	h->calls_tail = &h->calls;
 	h->finished_tail = &h->finished;
 	h->inbox_tail = &h->inbox;

@@ -79,14 +79,15 @@ void weir__emit_setup(struct weir__host *h)
 
 static void fill_header(struct weir__host *h, size_t t, struct weir__batch *b)
 {
-	const struct weir_source *src = h->source < 0 ? NULL
-		: weir_table_row(&h->desc->sources, (uint32_t)h->source);
+	int source = h->source < 0 ? h->spoke : h->source;
+	const struct weir_source *src = source < 0 ? NULL : weir_table_row(&h->desc->sources, (uint32_t)source);
 	struct weir_batch_header *head = weir__batch_header(b);
 	struct weir__ledger account;
 
+	h->spoke = source;
 	weir__emit_account(h, 1u << t, &account);
 	head->topic = (uint16_t)t;
-	head->source = (uint16_t)(h->source < 0 ? 0 : h->source);
+	head->source = (uint16_t)(source < 0 ? 0 : source);
 	head->schema_hash = h->schema_hash;
 	head->seq = ++h->seq[t];
 	head->first_ns = ((const struct weir_record *)(const void *)(b->data + head->header_len))->time_ns;

@@ -92,6 +92,7 @@ struct weir__host {
 	bool beside;                   /* being prepared beside the one it will replace */
 	char beside_source[32];
 	int source;                    /* index, -1 none */
+	int spoke;                     /* the last one: what a plugin emits when it stops is of it */
 	bool approx;                   /* source_approx() of the running one */
 	uv_timer_t tick;
 	bool tick_on;

@@ -140,6 +140,7 @@ static int try_source(struct weir__host *h, int i)
 		weir__bpf_enable(h->bpf, true);
 	}
 	start_tick(h, s);
+	h->spoke = i;
 	snprintf(h->source_reasons[i], sizeof h->source_reasons[i], "ok");
 	return 0;
 }

@@ -137,7 +137,8 @@ enum weir__live_pressed weir__watch_press(void *w, const char *typed, size_t len
 /* ---- cells */
 typedef void weir__watch_cell(const struct weir__watch_column *c, const struct weir__watch_row *r,
                               struct weir__top_shown *ret);
-weir__watch_cell weir__cell_text, weir__cell_transport, weir__cell_talker, weir__cell_state, weir__cell_process, weir__cell_source,
+weir__watch_cell weir__cell_text, weir__cell_transport, weir__cell_talker, weir__cell_state,
+	weir__cell_process, weir__cell_source,
 	weir__cell_destination, weir__cell_number, weir__cell_bytes, weir__cell_ns, weir__cell_age,
 	weir__cell_tx, weir__cell_rx, weir__cell_rate, weir__cell_packets, weir__cell_queries,
 	weir__cell_both, weir__cell_both_packets, weir__cell_bad, weir__cell_outcome, weir__cell_when;

@@ -98,8 +98,8 @@ static int try_it(struct diag *d)
 	}
 }
 
-int diag_open(const struct pkt_memory *m, const struct diag_options *o, const struct sock_sink *sink,
-              struct diag **ret, char *why, size_t size)
+int diag_open(const struct pkt_memory *m, const struct diag_options *o,
+              const struct sock_sink *sink, struct diag **ret, char *why, size_t size)
 {
 	struct diag *d = m->realloc(m->arg, NULL, sizeof *d);
 	int err = -ENOMEM;
@@ -235,6 +235,11 @@ bool diag_events(struct diag *d, uint64_t now_ns, uint64_t budget_ns)
 	if (d->again && !d->running)
 		diag_begin(d, now_ns);
 	return false;
+}
+
+bool diag_running(const struct diag *d)
+{
+	return d->running;
 }
 
 /* ---- rounds ------------------------------------------------------------------------ */

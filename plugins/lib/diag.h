@@ -53,8 +53,8 @@ struct diag_stats {
 };
 
 struct diag;
-int diag_open(const struct pkt_memory *m, const struct diag_options *o, const struct sock_sink *sink,
-              struct diag **ret, char *why, size_t size);
+int diag_open(const struct pkt_memory *m, const struct diag_options *o,
+              const struct sock_sink *sink, struct diag **ret, char *why, size_t size);
 void diag_close(struct diag *d);           /* NULL is fine */
 /* Begin a round. One that is not over goes on, counted as behind. */
 void diag_begin(struct diag *d, uint64_t now_ns);
@@ -62,6 +62,8 @@ void diag_begin(struct diag *d, uint64_t now_ns);
 bool diag_work(struct diag *d, uint64_t now_ns, uint64_t budget_ns);
 /* Closings since the last call. True: there are more. */
 bool diag_events(struct diag *d, uint64_t now_ns, uint64_t budget_ns);
+/* Is a round not over? diag_events() begins one when closings were lost. */
+bool diag_running(const struct diag *d);
 /* A whole round and all closings, however long it takes up to budget_ns. False: not all. */
 bool diag_finish(struct diag *d, uint64_t now_ns, uint64_t budget_ns);
 void diag_stats(const struct diag *d, struct diag_stats *ret, struct sock_stats *ret_sockets);

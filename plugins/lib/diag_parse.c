@@ -26,6 +26,8 @@
 #define STATE_CLOSING 11
 #define HAS(len, m) ((len) >= offsetof(struct tcp_info, m) + sizeof(((struct tcp_info *)0)->m))
 
+static const uint8_t v4_mapped[12] = { [10] = 0xff, [11] = 0xff };
+
 static void address(uint8_t out[16], uint8_t family, const __be32 in[4])
 {
 	if (family == AF_INET6) {
@@ -135,8 +137,7 @@ static enum diag_message take_socket(const uint8_t *at, size_t len, const struct
 	r->inode = m.idiag_inode;
 	r->state = m.idiag_state;
 	/* a v6 socket may speak IPv4 */
-	r->header = m.idiag_family == AF_INET || !memcmp(r->key.addr[1], "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) ?
-	            20 + 20 : 40 + 20;
+	r->header = m.idiag_family == AF_INET || !memcmp(r->key.addr[1], v4_mapped, 12) ? 40 : 60;
 	if (!take_attributes(at + NLMSG_ALIGN(sizeof m), len - NLMSG_ALIGN(sizeof m), r))
 		return DIAG_MALFORMED;
 	r->listening = r->state == STATE_LISTEN || !r->key.port[1];

@@ -44,12 +44,17 @@ struct {
 	__type(value, struct weir_owner);
 } weir_owners SEC(".maps");
 
+/* The name is the process's, as ps(1) shows it: threads may have others. */
 static __always_inline void weir_owner_fill(struct weir_owner *o, u32 pid, u32 how)
 {
+	struct task_struct *task = (void *)bpf_get_current_task(), *leader = NULL;
+
 	o->pid = pid;
 	o->uid = bpf_get_current_uid_gid();
 	o->cgroup = bpf_get_current_cgroup_id();
-	bpf_get_current_comm(o->comm, sizeof o->comm);
+	bpf_core_read(&leader, sizeof leader, &task->group_leader);
+	if (bpf_core_read(o->comm, sizeof o->comm, &leader->comm))
+		bpf_get_current_comm(o->comm, sizeof o->comm);
 	o->how = how;
 }
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define ROOM_FIRST 1024u
-#define KEEPALIVE_NS 10000000000ull  /* sockets without counts: half of the shortest default timeout */
+#define KEEPALIVE_NS 10000000000ull  /* sockets without counts: half of TCP's default timeout */
 #define TCP_LISTEN_ 10
 #define TCP_SYN_SENT_ 2
 #define TCP_SYN_RECV_ 3
@@ -302,10 +302,12 @@ static bool has_news(const struct sock_entry *e, const struct sock_reading *r, u
 		return false;
 	if (e->flags & SOCK_COUNTS)
 		return memcmp(&e->last, &r->now, sizeof e->last);
-	return e->flags & (SOCK_QUIET | SOCK_OWNER_NEW) || e->state != r->state || now_ns - e->given_ns >= KEEPALIVE_NS;
+	return e->flags & (SOCK_QUIET | SOCK_OWNER_NEW) || e->state != r->state ||
+	       now_ns - e->given_ns >= KEEPALIVE_NS;
 }
 
-static struct sock_entry *entry_of(struct sock_table *t, const struct sock_reading *r, uint64_t now_ns)
+static struct sock_entry *entry_of(struct sock_table *t, const struct sock_reading *r,
+                                   uint64_t now_ns)
 {
 	struct sock_entry *e = find(t, r->id);
 

@@ -9,8 +9,9 @@
  * to the sink. A socket of the first round is older than the source: its counts are where it
  * starts from. A later one is new, all of it counts.
  * What is exact: segments, as the socket counts them (one SYN-ACK of an accepted one is added; what
- * is sent and received in TIME_WAIT is nobody's), and payload. Bytes are payload plus, for each segment, IP
- * and TCP headers with time stamps; other options (SYN, SACK) are not in it. So records are
+ * is sent and received in TIME_WAIT is nobody's), and payload (a last byte that came with a RST
+ * instead of a FIN is missing). Bytes are payload plus, for each segment, IP and TCP headers with
+ * time stamps; other options (SYN, SACK) are not in it. So records are
  * marked approx, and say rather too little.
  * Failure modes: sink full: what it did not take comes with the next reading; for a socket that
  * is gone it is kept. Table full: the socket is not followed, counted. No memory: the same.

@@ -153,6 +153,7 @@ static void drain_on(struct weir_plugin *p, void *arg)
 	d->phase = NET_DRAIN_IDLE;
 	d->rounds++;
 	d->took_ns = weir_now(p) - d->flipped_ns;
+	d->most_ns = d->took_ns > d->most_ns ? d->took_ns : d->most_ns;
 	net_pump(p, d->flipped_ns);
 }
 

@@ -52,7 +52,9 @@
 	X(M_DETAILS, "weir_network_details_lost_total", WEIR_COUNTER, "details", "",               \
 	  "Owners, tunnels and drops of flows not kept for want of memory; counts are")            \
 	X(M_UNMATCHED, "weir_network_marks_unmatched_total", WEIR_COUNTER, "marks", "",            \
-	  "Closes, retransmits and the like of flows that were not known (any more)")
+	  "Closes, retransmits and the like of flows that were not known (any more)")                 \
+	X(M_KERNEL, "weir_network_kernel_total", WEIR_COUNTER, "", "what",                         \
+	  "Source bpf: inserts, overflows (packets for which the map had no room), lost (packets with no record), filtered and sampled (packets left out), unparsed, fragments (without ports), time_wait (packets of such sockets), owners (changes), no_owner, behind (polls before the last was done), early (drains since a map filled), refused (packets)")
 
 #define X(id, ...) id,
 enum { NETWORK_METRICS(X) M_COUNT };

@@ -38,7 +38,7 @@ int net_fill(struct bpf_iter__task_file *ctx)
 	o->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 	o->pid = task->tgid;
 	o->uid = BPF_CORE_READ(task, real_cred, uid.val);
-	bpf_core_read_str(o->comm, sizeof o->comm, &task->comm);
+	bpf_core_read_str(o->comm, sizeof o->comm, &task->group_leader->comm);
 	o->how = WEIR_OWNER_BY_FILE;
 	return 0;
 }

@@ -190,7 +190,8 @@ static __always_inline u32 net_bits(const struct net_packet *p, u32 dir)
 	return bits;
 }
 
-/* dir: which end sent it; a constant where the packet is parsed. Returns how many packets the flow had before, in this direction. */
+/* dir: which end sent it; a constant where the packet is parsed. Returns how many packets the
+ * flow had before, in this direction. */
 static __always_inline u64 net_add(struct weir_flow_delta *d, const struct net_packet *p, u32 dir, u64 now)
 {
 	u64 before;

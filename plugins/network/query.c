@@ -12,6 +12,7 @@
 #include "flow_attributes.h"
 #include "flow_names.h"
 #include "flow_schema.h"
+#include "source_bpf.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -288,6 +289,26 @@ out:
 
 /* ---- stats, attributes, summary ----------------------------------------------------------------- */
 
+/* Of source bpf, while it runs. */
+static void answer_kernel(struct weir_plugin *p, struct weir_out *out)
+{
+	struct network *n = weir_state(p);
+	struct weir_net_cpu c;
+
+	if (!n->bpf)
+		return;
+	net_bpf_counts(n, &c);
+	const struct { const char *name; uint64_t value; } rows[] = {
+		{ "overflows", c.overflows }, { "lost_packets", c.lost_packets }, { "lost_bytes", c.lost_bytes },
+		{ "unparsed", c.unparsed }, { "no_owner", c.no_owner }, { "behind", n->bpf->drain.behind },
+		{ "drained", n->bpf->drain.drained }, { "drain_most_ns", n->bpf->drain.most_ns },
+		{ "refused_packets", n->bpf->drain.refused_packets },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		weir_printf(p, out, "\"%s\":%llu,", rows[i].name, (unsigned long long)rows[i].value);
+}
+
 static int answer_stats(struct weir_plugin *p, const void *args, struct weir_out *out)
 {
 	struct network *n = weir_state(p);
@@ -309,6 +330,7 @@ static int answer_stats(struct weir_plugin *p, const void *args, struct weir_out
 	weir_printf(p, out, "{\"source\":\"%s\",", n->source);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		weir_printf(p, out, "\"%s\":%llu,", rows[i].name, (unsigned long long)rows[i].value);
+	answer_kernel(p, out);
 	weir_printf(p, out, "\"ended\":{");
 	for (unsigned i = WEIR_END_IDLE; i <= WEIR_END_RESOURCES; i++)
 		weir_printf(p, out, "%s\"%s\":%llu", i > WEIR_END_IDLE ? "," : "",

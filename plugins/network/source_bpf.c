@@ -143,12 +143,20 @@ static int take_overflow(struct weir_plugin *p, const struct weir_net_overflow *
 {
 	struct network *n = weir_state(p);
 	struct flow_extra x;
+	int rc;
 
 	if (!n->bpf)
 		return WEIR_RECORD_AGGREGATED;
 	net_drain_extra(p, &n->bpf->drain, &o->key, &x);
 	net_drain_early(p, &n->bpf->drain);
-	if (net_add(p, &o->key, &o->delta, &x) == -EAGAIN)
+	rc = net_add(p, &o->key, &o->delta, &x);
+	if (rc == -EAGAIN) {
+		/* Once more after a round of work: the record cannot wait. */
+		n->round_records = 0;
+		net_pump(p, 0);
+		rc = net_add(p, &o->key, &o->delta, &x);
+	}
+	if (rc == -EAGAIN)
 		n->bpf->drain.refused_packets += o->delta.packets[0] + o->delta.packets[1];
 	return WEIR_RECORD_AGGREGATED;
 }
@@ -183,12 +191,52 @@ int net_bpf_record(struct weir_plugin *p, struct weir_record *r)
 	}
 }
 
+/* What a full map costs is said while it lasts, and what it lost whenever it does. */
+static void complain(struct weir_plugin *p, struct net_bpf *b, const struct weir_net_cpu *now)
+{
+	struct network *n = weir_state(p);
+
+	if (now->lost_packets > b->said.lost_packets)
+		weir_log(p, WEIR_ERROR, "%llu packets have no record: the kernel's map of flows and the "
+		         "ring were full; raise flow_capture.flow_stats_capacity (%llu)",
+		         (unsigned long long)(now->lost_packets - b->said.lost_packets),
+		         (unsigned long long)n->flow_stats_capacity);
+	else if (now->overflows > b->said.overflows)
+		weir_log(p, WEIR_WARN, "the kernel's map of flows was full: %llu packets went over the ring, "
+		         "none is lost; raise flow_capture.flow_stats_capacity (%llu)",
+		         (unsigned long long)(now->overflows - b->said.overflows),
+		         (unsigned long long)n->flow_stats_capacity);
+	b->said = *now;
+}
+
+static void publish(struct weir_plugin *p, struct net_bpf *b)
+{
+	struct weir_net_cpu c;
+
+	net_bpf_counts(weir_state(p), &c);
+	complain(p, b, &c);
+	weir_set(p, M_KERNEL, (double)c.inserts, "inserts");
+	weir_set(p, M_KERNEL, (double)c.overflows, "overflows");
+	weir_set(p, M_KERNEL, (double)c.lost_packets, "lost");
+	weir_set(p, M_KERNEL, (double)c.filtered_packets, "filtered");
+	weir_set(p, M_KERNEL, (double)c.sampled_packets, "sampled");
+	weir_set(p, M_KERNEL, (double)c.unparsed, "unparsed");
+	weir_set(p, M_KERNEL, (double)c.fragments, "fragments");
+	weir_set(p, M_KERNEL, (double)c.time_wait, "time_wait");
+	weir_set(p, M_KERNEL, (double)c.owners, "owners");
+	weir_set(p, M_KERNEL, (double)c.no_owner, "no_owner");
+	weir_set(p, M_KERNEL, (double)b->drain.behind, "behind");
+	weir_set(p, M_KERNEL, (double)b->drain.early, "early");
+	weir_set(p, M_KERNEL, (double)b->drain.refused_packets, "refused");
+}
+
 int net_bpf_tick(struct weir_plugin *p)
 {
 	struct network *n = weir_state(p);
 
 	net_drain_tick(p, &n->bpf->drain);
 	net_wire_tick(p, n->bpf);
+	publish(p, n->bpf);
 	return 0;
 }
 

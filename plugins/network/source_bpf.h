@@ -43,6 +43,7 @@ struct net_drain {
 	uint64_t drained, rounds;   /* elements, maps */
 	uint64_t refused_packets;   /* the engine had no room even at the end */
 	uint64_t fetch_ns, took_ns; /* of the last drain: in the kernel, all together */
+	uint64_t most_ns;           /* the longest so far */
 };
 
 struct net_wire;
@@ -52,6 +53,7 @@ struct net_bpf {
 	struct net_wire *wire;      /* NULL: scope host only */
 	const struct weir_net_cpu *cpu;
 	uint32_t cpus;
+	struct weir_net_cpu said;   /* counts that the log knows */
 	struct weir_timer *watch;   /* how full the map is */
 };
 

@@ -84,6 +84,10 @@ static void events(struct weir_plugin *p, void *arg)
 	struct net_diag *d = arg;
 
 	diag_events(d->diag, weir_now(p), STEP_NS);
+	if (d->more || !diag_running(d->diag))
+		return;
+	d->begun_ns = weir_now(p); /* closings were lost: all sockets are read at once */
+	work(p, d);
 }
 
 static void free_state(struct weir_plugin *p, struct network *n)

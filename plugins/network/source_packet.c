@@ -15,6 +15,7 @@
 #include "source_packet.h"
 
 #include <linux/if_packet.h>
+#include <poll.h>
 #include <string.h>
 
 #define ROUND 512              /* packets between two looks at the clock: 0.3 ms */
@@ -176,9 +177,16 @@ void net_packet_stop(struct weir_plugin *p)
 
 	if (!s)
 		return;
-	/* What the ring holds: all of it in as many rounds as it has packets. */
-	for (uint32_t i = 0; i < RING_BYTES / ROUND / 64 && !read_ring(p, s); i++)
-		net_pump(p, s->packets.latest_ns);
+	/* What the ring holds, in no more rounds than it has packets; then the block that the kernel
+	 * is filling, which it hands over after RETIRE_MS at the latest. */
+	for (int last = 0; last < 3; last++) {
+		struct pollfd ready = { .fd = capture_fd(s->capture), .events = POLLIN };
+
+		for (uint32_t i = 0; i < RING_BYTES / ROUND / 64 && !read_ring(p, s); i++)
+			net_pump(p, s->packets.latest_ns);
+		if (last < 2 && poll(&ready, 1, 2 * RETIRE_MS) <= 0)
+			last++;
+	}
 	count_drops(p, s);
 	if (s->packets.waiting)
 		weir_log(p, WEIR_WARN, "packet: the flows had no room for %u last updates", s->packets.waiting);

@@ -3,6 +3,7 @@
  * The network plugin in the test host: options, engine and records, without a source.
  */
 #include "network.h"
+#include "test_bpf.h"
 #include "test_network_packets.h"
 
 #include <setjmp.h>
@@ -317,5 +318,5 @@ int main(void)
 
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	return failed + test_network_packets();
+	return failed + test_network_packets() + net_test_bpf();
 }

@@ -218,6 +218,29 @@ static void test_live_traffic_is_counted_once(void **state)
 	close(to);
 }
 
+/* The kernel still fills the block that they are in. */
+static void test_stop_takes_what_was_sent_before(void **state)
+{
+	struct sockaddr_in a, b;
+	struct sum s;
+	int from, to;
+
+	(void)state;
+	if (!own_network("test_stop_takes_what_was_sent_before"))
+		skip();
+	start_live();
+	from = bound(47200, &a);
+	to = bound(47201, &b);
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(sendto(from, "12345", 5, 0, (struct sockaddr *)&b, sizeof b), 5);
+	weir_test_stop(t);
+	s = sum_of(0, 17);
+	assert_int_equal(s.packets + s.back_packets, 50);
+	assert_int_equal(s.bytes + s.back_bytes, 50 * 33);
+	close(from);
+	close(to);
+}
+
 static void test_what_the_ring_has_no_room_for_is_said(void **state)
 {
 	struct sockaddr_in a, b;
@@ -258,6 +281,7 @@ int test_network_packets(void)
 		cmocka_unit_test_teardown(test_a_capture_of_vlans, end),
 		cmocka_unit_test_teardown(test_a_file_that_is_none_fails_the_source, end),
 		cmocka_unit_test_teardown(test_live_traffic_is_counted_once, end),
+		cmocka_unit_test_teardown(test_stop_takes_what_was_sent_before, end),
 		cmocka_unit_test_teardown(test_what_the_ring_has_no_room_for_is_said, end),
 	};
 

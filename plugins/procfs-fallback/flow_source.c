@@ -13,8 +13,6 @@
 #include "capture.h"
 #include "diag.h"
 #include "procnet.h"
-#include <linux/if_packet.h>
-#include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -35,10 +33,9 @@ static int flow(void *p, const struct weir_flow_key *k, const struct weir_flow_d
 struct reading {
 	struct weir_plugin *p;
 	struct procfs_flow *f;
-	uint32_t loopback;
 };
 
-/* Each layer is a flow. On loopback every packet is seen twice: on its way out it counts. */
+/* Each layer is a flow. */
 static int take_packet(void *arg, const struct capture_packet *c)
 {
 	const struct reading *r = arg;
@@ -47,8 +44,6 @@ static int take_packet(void *arg, const struct capture_packet *c)
 	unsigned direction;
 	struct pkt pkt;
 
-	if (c->ifindex == r->loopback && c->pkttype != PACKET_OUTGOING)
-		return 0;
 	pkt_parse(&pkt_defaults, NULL, c->link, c->data, c->caplen, c->len, c->time_ns, &pkt);
 	for (unsigned i = 0; i < pkt.layers; i++) {
 		struct flow_extra x = { .source = "packet", .outer = i ? &pkt.layer[i - 1] : NULL,
@@ -68,7 +63,7 @@ static int take_packet(void *arg, const struct capture_packet *c)
 /* False: nothing more is there now. */
 static bool read_packets(struct weir_plugin *p, struct procfs_flow *f)
 {
-	struct reading r = { p, f, if_nametoindex("lo") };
+	struct reading r = { p, f };
 	char why[128];
 	bool end;
 	int n = capture_read(f->capture, READ_MAX, take_packet, &r, &end, why, sizeof why);
@@ -158,8 +153,12 @@ bool procfs_flow_step(struct weir_plugin *p, struct procfs_flow *f)
 
 	if (f->diag && f->working)
 		more = diag_work(f->diag, now, FLOW_STEP_NS);
-	else if (f->diag)
+	else if (f->diag) {
 		diag_events(f->diag, now, FLOW_STEP_NS);
+		more = diag_running(f->diag); /* closings were lost: all sockets are read at once */
+	}
+	if (f->capture) /* it is readable again only when another block is full */
+		read_packets(p, f);
 	if (f->proc && f->working)
 		more = procnet_work(f->proc, now, FLOW_STEP_NS);
 	return more;

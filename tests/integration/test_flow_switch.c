@@ -205,19 +205,21 @@ static void take_turns(const struct turn *turn, unsigned n, const char *what)
 static void switched(void **state)
 {
 	static const struct turn turns[] = {
-		{ "proc", "proc", false }, { "diag", "diag", true }, { "diag,proc", "diag", true },
+		{ "packet", "packet", true }, { "diag", "diag", true }, { "proc", "proc", false },
+		{ "packet", "packet", true }, { "diag", "diag", true }, { "diag,proc", "diag", true },
 		{ "proc", "proc", false }, { "diag", "diag", true },
 	};
 
 	(void)state;
-	take_turns(turns, sizeof turns / sizeof turns[0], "diag and proc by turns");
+	take_turns(turns, sizeof turns / sizeof turns[0], "diag, packet and proc by turns");
 }
 
 /* The same with the programs, which count other things of the same packets. */
 static void switched_bpf(void **state)
 {
 	static const struct turn turns[] = {
-		{ "bpf", "bpf", true }, { "diag", "diag", true }, { "bpf", "bpf", true },
+		{ "bpf", "bpf", true }, { "diag", "diag", true }, { "packet", "packet", true },
+		{ "bpf", "bpf", true },
 		{ "proc", "proc", false }, { "bpf,diag", "bpf", true },
 	};
 

@@ -131,6 +131,21 @@ static uint64_t number(const json_t *o, const char *key)
 	return (uint64_t)json_integer_value(json_object_get(o, key));
 }
 
+/* The record names the usual ones. */
+static int transport_of(const json_t *o)
+{
+	static const struct {
+		const char *name;
+		int number;
+	} names[] = { { "tcp", 6 }, { "udp", 17 }, { "icmp", 1 }, { "icmpv6", 58 } };
+	const char *s = text(o, "transport");
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (!strcmp(s, names[i].name))
+			return names[i].number;
+	return atoi(s);
+}
+
 static struct end end_in(const json_t *o, const char *address, const char *port)
 {
 	struct end e = { .port = (uint16_t)number(o, port) };
@@ -147,7 +162,7 @@ static struct end end_in(const json_t *o, const char *address, const char *port)
 static struct flow *flow_of(struct flows *f, const json_t *o, const struct end *src, const struct end *dst)
 {
 	struct flow k = key_of(!strcmp(text(o, "scope"), "wire"), number(o, "netns_cookie"),
-	                       (int)number(o, "transport"), src, dst), *at = NULL;
+	                       transport_of(o), src, dst), *at = NULL;
 	uint32_t h = hash_of(&k);
 
 	for (at = f->bucket[h]; at; at = at->next)

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -16,29 +17,44 @@
 #define OPTIONS "    sources: [packet]\n"
 #define BYTES (16u << 20)
 #define COUNT 10000u
+#define TUNNEL(local, remote, address)                                                             \
+	"ip link add t0 type vxlan id 7 dstport 4789 local " local " remote " remote               \
+	" && ip addr add " address " dev t0 && ip link set t0 up"
 
 static struct watch w;
 static struct expectations e;
 static uint16_t port;
 
-static void check_bulk(struct net_pair *p, int family, enum offload how)
+/* False: IPv6 sent a report of its own over the interface meanwhile, or packets were dropped at it,
+ * so its counters are not what was sent. */
+static bool try_bulk(struct net_pair *p, struct bulk *b, int family, struct expectation *x)
 {
-	struct bulk *b = shared_new(sizeof *b);
-	struct expectation x = { .scope = FLOW_WIRE, .transport = IPPROTO_TCP };
 	struct link_counters before, d;
+	struct counts unused;
 
-	pair_offload(p, how);
+	b->listening = 0;
 	b->len = pair_address(p, family, 2, ++port, &b->to);
 	b->bytes = BYTES;
 	link_counters(&p->client, "c0", &before);
 	bulk_run(b, &p->client, &p->server);
 	d = link_since(&p->client, "c0", &before);
-	assert_int_equal(d.tx_dropped, 0);
-	x.b = b->to;
-	pair_address(p, family, 1, b->client.port, &x.a);
-	x.from_a = (struct counts){ b->client.segs_out, pair_l3(p, d.tx_bytes, d.tx_packets) +
-		(b->client.segs_out - d.tx_packets) * truth_headers(family) };
-	x.from_b = (struct counts){ d.rx_packets, pair_l3(p, d.rx_bytes, d.rx_packets) };
+	x->b = b->to;
+	pair_address(p, family, 1, b->client.port, &x->a);
+	truth_tcp(&b->client, family, &x->from_a, &unused);
+	/* of what comes back the socket does not say how much was SACK blocks */
+	x->from_b = (struct counts){ d.rx_packets, pair_l3(p, d.rx_bytes, d.rx_packets) };
+	return !d.tx_dropped && d.rx_packets == b->client.segs_in;
+}
+
+static void check_bulk(struct net_pair *p, int family, enum offload how)
+{
+	struct bulk *b = shared_new(sizeof *b);
+	struct expectation x = { .scope = FLOW_WIRE, .transport = IPPROTO_TCP };
+	int tries = 0;
+
+	pair_offload(p, how);
+	while (!try_bulk(p, b, family, &x))
+		assert_true(++tries < 10);
 	snprintf(x.what, sizeof x.what, "TCP v%d, offload %d", family == AF_INET ? 4 : 6, how);
 	expect(&e, &x);
 	shared_free(b, sizeof *b);
@@ -113,6 +129,63 @@ static void test_on_the_way(void **state)
 	ns_free(&router);
 }
 
+static bool in_namespace(const struct ns *ns, const char *command)
+{
+	const struct ns *before = ns_enter(ns);
+	int rc = system(command);
+
+	ns_enter(before);
+	return !rc;
+}
+
+static void tunnel_address(unsigned end, uint16_t at_port, struct sockaddr_storage *ret)
+{
+	struct sockaddr_in *a = (struct sockaddr_in *)ret;
+
+	memset(ret, 0, sizeof *ret);
+	a->sin_family = AF_INET;
+	a->sin_port = htons(at_port);
+	a->sin_addr.s_addr = htonl(0x0a630000 + end);
+}
+
+/* What is inside counts where the tunnel's device shows it, and not a second time in its carrier. */
+static void test_in_a_tunnel(void **state)
+{
+	struct datagrams *d = shared_new(sizeof *d);
+	struct expectation x = { .what = "inside", .scope = FLOW_WIRE, .transport = IPPROTO_UDP };
+	struct net_pair p;
+	bool ended;
+
+	(void)state;
+	pair_new(&p, 23);
+	if (!in_namespace(&p.client, TUNNEL("10.77.23.1", "10.77.23.2", "10.99.0.1/24")) ||
+	    !in_namespace(&p.server, TUNNEL("10.77.23.2", "10.77.23.1", "10.99.0.2/24"))) {
+		printf("SKIP: test_in_a_tunnel: no VXLAN device here\n");
+		pair_free(&p);
+		shared_free(d, sizeof *d);
+		skip();
+	}
+	pair_offload(&p, OFFLOAD_OFF);
+	expect_init(&e, 10);
+	watch_start(&w, &p.client, OPTIONS, 10000);
+	tunnel_address(2, 5000, &d->to);
+	d->len = sizeof(struct sockaddr_in);
+	d->count = COUNT;
+	d->size = 300;
+	d->how = UDP_SENDMMSG;
+	datagrams_run(d, &p.client, &p.server);
+	tunnel_address(1, d->port, &x.a);
+	x.b = d->to;
+	x.from_a = (struct counts){ COUNT, COUNT * 328ull };
+	expect(&e, &x);
+	ended = expect_ends(&e, &w, 30);
+	watch_stop(&w);
+	assert_int_equal(expect_differences(&e, &w), 0);
+	assert_true(ended);
+	pair_free(&p);
+	shared_free(d, sizeof *d);
+}
+
 static int teardown(void **state)
 {
 	(void)state;
@@ -126,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_beside_the_client, teardown),
 		cmocka_unit_test_teardown(test_on_the_way, teardown),
+		cmocka_unit_test_teardown(test_in_a_tunnel, teardown),
 	};
 
 	need_network();

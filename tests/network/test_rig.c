@@ -56,7 +56,8 @@ static void check_bulk(int family, enum offload how)
 	assert_int_equal(b->client.segs_in, b->server.segs_out + 1);
 	/* A super-packet carries its headers once. */
 	assert_true(how == OFFLOAD_ON ? d.tx_packets < out.packets / 4 : d.tx_packets == out.packets);
-	assert_int_equal(pair_l3(&pair, d.tx_bytes, d.tx_packets) + (out.packets - d.tx_packets) * truth_headers(family),
+	assert_int_equal(pair_l3(&pair, d.tx_bytes, d.tx_packets) +
+	                 (out.packets - d.tx_packets) * truth_headers(family),
 	                 out.bytes);
 	assert_int_equal(d.rx_packets, in.packets);
 	assert_int_equal(pair_l3(&pair, d.rx_bytes, d.rx_packets), in.bytes);

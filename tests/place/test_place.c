@@ -109,7 +109,7 @@ static int filters(const char *direction)
 {
 	char command[128], text[8192];
 
-	snprintf(command, sizeof command, "tc filter show dev c0 %s", direction);
+	snprintf(command, sizeof command, "/sbin/tc filter show dev c0 %s", direction);
 	tc(&pair.client, command, text, sizeof text);
 	return count_of(text, "handle 0x");
 }
@@ -118,7 +118,7 @@ static bool has_clsact(void)
 {
 	char text[4096];
 
-	tc(&pair.client, "tc qdisc show dev c0", text, sizeof text);
+	tc(&pair.client, "/sbin/tc qdisc show dev c0", text, sizeof text);
 	return strstr(text, "clsact") != NULL;
 }
 
@@ -334,7 +334,7 @@ static void others(void **state)
 	for (int theirs = 0; theirs < 2; theirs++) {
 		b = open_gates(true);
 		if (theirs)
-			shell("tc qdisc add dev c0 clsact 2>&1");
+			shell("/sbin/tc qdisc add dev c0 clsact 2>&1");
 		ns_enter(&pair.client);
 		assert_int_equal(at(b, c0, WEIR_ATTACH_EGRESS | WEIR_ATTACH_PRIORITY(7), true), 0);
 		if (!theirs)
@@ -344,10 +344,10 @@ static void others(void **state)
 		assert_true(has_clsact());
 		assert_int_equal(filters("egress"), 0);
 		assert_int_equal(filters("ingress"), !theirs);
-		shell("tc qdisc del dev c0 clsact 2>&1");
+		shell("/sbin/tc qdisc del dev c0 clsact 2>&1");
 	}
 	/* An ingress qdisc has no egress side. */
-	shell("tc qdisc add dev c0 ingress 2>&1");
+	shell("/sbin/tc qdisc add dev c0 ingress 2>&1");
 	b = open_gates(true);
 	ns_enter(&pair.client);
 	assert_int_equal(at(b, c0, WEIR_ATTACH_EGRESS, true), -EBUSY);
@@ -356,7 +356,7 @@ static void others(void **state)
 	assert_int_equal(seen(b, GATE_TC), 3);
 	weir__bpf_free(b);
 	ns_enter(NULL);
-	shell("tc qdisc del dev c0 ingress 2>&1");
+	shell("/sbin/tc qdisc del dev c0 ingress 2>&1");
 	weir__bpf_no_tcx = false;
 }
 
