@@ -107,7 +107,8 @@ static int answer_queries(struct weir_plugin *p, const void *args, struct weir_o
 		put_string(p, out, "name", r->name, sizeof r->name);
 		put_string(p, out, "type", dns_type_name(r->type, type), 16);
 		put_string(p, out, "outcome", outcomes[r->outcome], 16);
-		put_string(p, out, "rcode", r->outcome == WEIR_DNS_ANSWERED ? dns_rcode_name(r->rcode, rcode) : "", 16);
+		put_string(p, out, "rcode",
+		           r->outcome == WEIR_DNS_ANSWERED ? dns_rcode_name(r->rcode, rcode) : "", 16);
 		put_string(p, out, "client", client, sizeof client);
 		put_string(p, out, "server", server, sizeof server);
 		put_string(p, out, "transport", r->transport ? "tcp" : "udp", 4);

@@ -7,6 +7,7 @@
 #include "source_bpf.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define KIND(k) (1u << (k))
 const struct weir_program dns_bpf_programs[DNS_BPF_PROGRAMS] = {
@@ -21,6 +22,8 @@ const struct weir_program dns_bpf_programs[DNS_BPF_PROGRAMS] = {
 	{ .name = "own_sendmsg6", .priority = 5, .doc = "who sends from it to an address, IPv6" },
 	{ .name = "own_send", .priority = 4, .doc = "who sends on a connection (6.3)" },
 	{ .name = "own_recv", .priority = 4, .doc = "who receives (6.3)" },
+	{ .name = "dns_sockets", .flags = WEIR_PROGRAM_MANUAL, .priority = 5,
+	  .doc = "who has sockets open that are older than Weir" },
 };
 
 int dns_bpf_prepare(struct weir_plugin *p)
@@ -48,6 +51,51 @@ int dns_bpf_prepare(struct weir_plugin *p)
 	return 0;
 }
 
+/* Reads the iterator to its end, once, on the pool: 10 ms for 100 000 open files. */
+struct sockets {
+	int fd, rc;
+};
+
+static void read_sockets(void *arg)
+{
+	struct sockets *s = arg;
+	char buf[256]; /* it writes nothing */
+	ssize_t n;
+
+	do
+		n = read(s->fd, buf, sizeof buf);
+	while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
+	s->rc = n < 0 ? -errno : 0;
+	close(s->fd);
+}
+
+static void sockets_read(struct weir_plugin *p, void *arg)
+{
+	struct sockets *s = arg;
+
+	if (s->rc)
+		weir_log(p, WEIR_WARN, "sockets older than Weir have no owner until they send: %s",
+		         strerror(-s->rc));
+	weir_free(p, s);
+}
+
+static void old_sockets(struct weir_plugin *p)
+{
+	struct sockets *s = weir_alloc(p, sizeof *s);
+
+	if (!s)
+		return;
+	s->fd = p->host->bpf_iter(p, "dns_sockets");
+	s->rc = s->fd;
+	if (s->fd >= 0 && !p->host->work(p, read_sockets, sockets_read, s))
+		return;
+	if (s->fd >= 0) {
+		close(s->fd);
+		s->rc = -EAGAIN;
+	}
+	sockets_read(p, s);
+}
+
 int dns_bpf_start(struct weir_plugin *p)
 {
 	struct dns *d = weir_state(p);
@@ -58,6 +106,7 @@ int dns_bpf_start(struct weir_plugin *p)
 		d->cpu = NULL; /* then losses are in the ledger only */
 	d->ring_lost = 0;
 	d->source = "bpf";
+	old_sockets(p);
 	return 0;
 }
 

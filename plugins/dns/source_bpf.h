@@ -7,7 +7,7 @@
 
 #include "dns.h"
 
-#define DNS_BPF_PROGRAMS 9
+#define DNS_BPF_PROGRAMS 10
 extern const struct weir_program dns_bpf_programs[DNS_BPF_PROGRAMS];
 
 int dns_bpf_prepare(struct weir_plugin *p);

@@ -176,7 +176,7 @@ int dns_name_parse(const char *s, struct dns_name *ret)
  * prefix needs. More or fewer are a fault, but the prefix is shown as far as it goes. */
 static void edns_subnet(const uint8_t *p, unsigned n, struct dns_edns *ret)
 {
-	unsigned family, bits, bytes;
+	unsigned family, bits, bytes, max;
 
 	if (n < 4) {
 		ret->bad = true;
@@ -185,8 +185,8 @@ static void edns_subnet(const uint8_t *p, unsigned n, struct dns_edns *ret)
 	family = get16(p);
 	bits = p[2];
 	bytes = (bits + 7) / 8;
-	if ((family != 1 && family != 2) || bits > (family == 1 ? 32u : 128u) || p[3] > (family == 1 ? 32u : 128u) ||
-	    bytes != n - 4) {
+	max = family == 1 ? 32 : 128;
+	if ((family != 1 && family != 2) || bits > max || p[3] > max || bytes != n - 4) {
 		ret->bad = true;
 		return;
 	}
@@ -322,7 +322,8 @@ bool dns_plausible(const void *data, uint32_t have, uint32_t len)
 	opcode = DNS_OPCODE(get16(p + 2));
 	q = get16(p + 4);
 	/* Opcodes in use end at 6 (RFC 8490); a message asks little; a record takes 11 bytes. */
-	return opcode <= 6 && q <= 64 && q * 5 + ((uint32_t)get16(p + 6) + get16(p + 8) + get16(p + 10)) * 11 <= len;
+	return opcode <= 6 && q <= 64 &&
+	       q * 5 + ((uint32_t)get16(p + 6) + get16(p + 8) + get16(p + 10)) * 11 <= len;
 }
 
 /* The questions; the first is kept. */

@@ -7,12 +7,14 @@
 #include "fixture.h"
 #include "procs.h"
 
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -206,6 +208,28 @@ static void ask_all(void)
 	                     "getent ahosts a.test' >/dev/null", dir), 0);
 }
 
+/* A connected socket, older than the daemon: nothing but its being open says whose it is. */
+static int old_socket(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(PORT)) };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	assert_true(fd >= 0);
+	inet_pton(AF_INET, SERVER, &a.sin_addr);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+	return fd;
+}
+
+static void ask_by(int fd)
+{
+	static const char q[] = "\0\0\1\0\0\1\0\0\0\0\0\0\3old\4test\0\0\1\0\1";
+	char buf[512];
+
+	assert_int_equal(send(fd, q, sizeof q - 1, 0), sizeof q - 1);
+	assert_true(recv(fd, buf, sizeof buf, 0) > 12);
+	close(fd);
+}
+
 static void owned(const json_t *r, const char *comm, const char *program)
 {
 	assert_true(num(r, "pid") > 0);
@@ -219,6 +243,7 @@ static void owned(const json_t *r, const char *comm, const char *program)
 
 static void outcomes(const char *source, bool owners)
 {
+	int old = old_socket();
 	char yaml[1024];
 	json_t *list, *r;
 
@@ -226,10 +251,11 @@ static void outcomes(const char *source, bool owners)
 	         "[in-addr.arpa], sources: [%s], ring: 1MiB}\n  stdout: {format: json}\n", source);
 	begin(yaml);
 	ask_all();
-	settle(10);
+	ask_by(old);
+	settle(11);
 	for (int i = 0; i < 100; i++) {
 		list = records();
-		if (json_array_size(list) >= 10)
+		if (json_array_size(list) >= 11)
 			break;
 		json_decref(list);
 		nap_ms(100);
@@ -254,7 +280,10 @@ static void outcomes(const char *source, bool owners)
 	r = expect(list, 2, "a.test", "AAAA", "udp", "answered", "NOERROR");
 	if (owners)
 		owned(r, "getent", "getent");
-	assert_int_equal(json_array_size(list), 10);
+	r = expect(list, 1, "old.test", "A", "udp", "answered", "NXDOMAIN");
+	if (owners)
+		assert_int_equal(num(r, "pid"), getpid());
+	assert_int_equal(json_array_size(list), 11);
 	json_decref(list);
 	r = daemon_ask(&d, json_pack("{s:s}", "cmd", "status"));
 	assert_all_balanced(r);
