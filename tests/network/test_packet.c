@@ -24,6 +24,7 @@
 static struct watch w;
 static struct expectations e;
 static uint16_t port;
+static uint64_t netns;   /* where the daemon is */
 
 /* False: IPv6 sent a report of its own over the interface meanwhile, or packets were dropped at it,
  * so its counters are not what was sent. */
@@ -49,7 +50,7 @@ static bool try_bulk(struct net_pair *p, struct bulk *b, int family, struct expe
 static void check_bulk(struct net_pair *p, int family, enum offload how)
 {
 	struct bulk *b = shared_new(sizeof *b);
-	struct expectation x = { .scope = FLOW_WIRE, .transport = IPPROTO_TCP };
+	struct expectation x = { .scope = FLOW_WIRE, .netns = netns, .transport = IPPROTO_TCP };
 	int tries = 0;
 
 	pair_offload(p, how);
@@ -63,7 +64,7 @@ static void check_bulk(struct net_pair *p, int family, enum offload how)
 static void check_datagrams(struct net_pair *p, int family, enum offload offload, enum udp_how how)
 {
 	struct datagrams *d = shared_new(sizeof *d);
-	struct expectation x = { .scope = FLOW_WIRE, .transport = IPPROTO_UDP };
+	struct expectation x = { .scope = FLOW_WIRE, .netns = netns, .transport = IPPROTO_UDP };
 	uint32_t headers = 8 + (family == AF_INET ? 20 : 40);
 
 	pair_offload(p, offload);
@@ -109,6 +110,7 @@ static void test_beside_the_client(void **state)
 	(void)state;
 	pair_new(&p, 21);
 	expect_init(&e, 100);
+	netns = p.client.cookie;
 	watch_start(&w, &p.client, OPTIONS, 10000);
 	check_all(&p);
 	pair_free(&p);
@@ -123,6 +125,7 @@ static void test_on_the_way(void **state)
 	ns_new(&router);
 	pair_new_routed(&p, 22, &router);
 	expect_init(&e, 100);
+	netns = router.cookie;
 	watch_start(&w, &router, OPTIONS, 10000);
 	check_all(&p);
 	pair_free(&p);
@@ -167,6 +170,7 @@ static void test_in_a_tunnel(void **state)
 	}
 	pair_offload(&p, OFFLOAD_OFF);
 	expect_init(&e, 10);
+	netns = p.client.cookie;
 	watch_start(&w, &p.client, OPTIONS, 10000);
 	tunnel_address(2, 5000, &d->to);
 	d->len = sizeof(struct sockaddr_in);
@@ -177,6 +181,7 @@ static void test_in_a_tunnel(void **state)
 	tunnel_address(1, d->port, &x.a);
 	x.b = d->to;
 	x.from_a = (struct counts){ COUNT, COUNT * 328ull };
+	x.netns = netns;
 	expect(&e, &x);
 	ended = expect_ends(&e, &w, 30);
 	watch_stop(&w);
