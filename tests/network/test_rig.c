@@ -44,7 +44,8 @@ static void check_bulk(int family, enum offload how)
 	b->in_order = true;
 	d = run_without_loss(b);
 	truth_tcp(&b->client, family, &out, &in);
-	printf("    TCP v%d offload %-5s  socket %llu packets %llu bytes; interface %llu, %llu; back %llu %llu; %llu %llu\n",
+	printf("    TCP v%d offload %-5s  socket %llu packets %llu bytes; interface %llu, %llu; "
+	       "back %llu %llu; %llu %llu\n",
 	       family == AF_INET ? 4 : 6, offload_name[how], (unsigned long long)out.packets,
 	       (unsigned long long)out.bytes, (unsigned long long)d.tx_packets,
 	       (unsigned long long)pair_l3(&pair, d.tx_bytes, d.tx_packets), (unsigned long long)in.packets,
@@ -57,8 +58,7 @@ static void check_bulk(int family, enum offload how)
 	/* A super-packet carries its headers once. */
 	assert_true(how == OFFLOAD_ON ? d.tx_packets < out.packets / 4 : d.tx_packets == out.packets);
 	assert_int_equal(pair_l3(&pair, d.tx_bytes, d.tx_packets) +
-	                 (out.packets - d.tx_packets) * truth_headers(family),
-	                 out.bytes);
+	                 (out.packets - d.tx_packets) * truth_headers(family), out.bytes);
 	assert_int_equal(d.rx_packets, in.packets);
 	assert_int_equal(pair_l3(&pair, d.rx_bytes, d.rx_packets), in.bytes);
 	shared_free(b, sizeof *b);
