@@ -153,7 +153,10 @@ static void drain_on(struct weir_plugin *p, void *arg)
 	d->phase = NET_DRAIN_IDLE;
 	d->rounds++;
 	d->took_ns = weir_now(p) - d->flipped_ns;
-	d->most_ns = d->took_ns > d->most_ns ? d->took_ns : d->most_ns;
+	if (d->took_ns > d->most_ns) {
+		d->most_ns = d->took_ns;
+		d->most_fetch_ns = d->fetch_ns;
+	}
 	net_pump(p, d->flipped_ns);
 }
 

@@ -302,6 +302,7 @@ static void answer_kernel(struct weir_plugin *p, struct weir_out *out)
 		{ "overflows", c.overflows }, { "lost_packets", c.lost_packets }, { "lost_bytes", c.lost_bytes },
 		{ "unparsed", c.unparsed }, { "no_owner", c.no_owner }, { "behind", n->bpf->drain.behind },
 		{ "drained", n->bpf->drain.drained }, { "drain_most_ns", n->bpf->drain.most_ns },
+		{ "drain_most_fetch_ns", n->bpf->drain.most_fetch_ns },
 		{ "refused_packets", n->bpf->drain.refused_packets },
 	};
 

@@ -43,7 +43,7 @@ struct net_drain {
 	uint64_t drained, rounds;   /* elements, maps */
 	uint64_t refused_packets;   /* the engine had no room even at the end */
 	uint64_t fetch_ns, took_ns; /* of the last drain: in the kernel, all together */
-	uint64_t most_ns;           /* the longest so far */
+	uint64_t most_ns, most_fetch_ns; /* the longest so far, and its time in the kernel */
 };
 
 struct net_wire;
