@@ -192,6 +192,9 @@ static json_t *expect(json_t *list, size_t n, const char *name, const char *type
 	return found;
 }
 
+/* The libc resolver's file is exchanged in a mount namespace; in a chroot there is none to be had. */
+static bool libc_asks;
+
 #define DIG "dig +tries=1 +time=3 -p " PORT " "
 static void ask_all(void)
 {
@@ -204,6 +207,11 @@ static void ask_all(void)
 	/* No answer: dig asks twice over one id, or twice anew; each attempt is one query. */
 	run("dig +tries=1 +time=1 -p " PORT " @" SERVER " x.silent A >/dev/null");
 	/* The libc resolver asks for both families; its server has no port to choose. */
+	libc_asks = run("unshare -m true 2>/dev/null") == 0;
+	if (!libc_asks) {
+		print_message("SKIP: getaddrinfo: no mount namespace to give it a resolv.conf of its own\n");
+		return;
+	}
 	assert_int_equal(run("unshare -m sh -c 'mount --bind %s/resolv.conf /etc/resolv.conf && "
 	                     "getent ahosts a.test' >/dev/null", dir), 0);
 }
@@ -252,10 +260,10 @@ static void outcomes(const char *source, bool owners)
 	begin(yaml);
 	ask_all();
 	ask_by(old);
-	settle(11);
+	settle(libc_asks ? 11 : 9);
 	for (int i = 0; i < 100; i++) {
 		list = records();
-		if (json_array_size(list) >= 11)
+		if (json_array_size(list) >= (libc_asks ? 11 : 9))
 			break;
 		json_decref(list);
 		nap_ms(100);
@@ -276,14 +284,14 @@ static void outcomes(const char *source, bool owners)
 	assert_int_equal(num(r, "answer_count"), 20);
 	if (owners)
 		owned(r, NULL, "dig");
-	expect(list, 2, "a.test", "A", "udp", "answered", "NOERROR");
-	r = expect(list, 2, "a.test", "AAAA", "udp", "answered", "NOERROR");
-	if (owners)
+	expect(list, libc_asks ? 2 : 1, "a.test", "A", "udp", "answered", "NOERROR");
+	r = expect(list, libc_asks ? 2 : 1, "a.test", "AAAA", "udp", "answered", "NOERROR");
+	if (owners && libc_asks)
 		owned(r, "getent", "getent");
 	r = expect(list, 1, "old.test", "A", "udp", "answered", "NXDOMAIN");
 	if (owners)
 		assert_int_equal(num(r, "pid"), getpid());
-	assert_int_equal(json_array_size(list), 11);
+	assert_int_equal(json_array_size(list), libc_asks ? 11 : 9);
 	json_decref(list);
 	r = daemon_ask(&d, json_pack("{s:s}", "cmd", "status"));
 	assert_all_balanced(r);
