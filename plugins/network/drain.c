@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define SLICE_NS 4000000ull  /* of one round of the loop: callbacks may take 10 ms */
+#define SLICE_NS 8000000ull  /* of one round of the loop: callbacks may take 10 ms */
 #define PAUSE_NS 1000000ull
 
 /* Where membarrier refuses (kernels with nohz_full CPUs): longer than any program runs. */

@@ -215,6 +215,10 @@ static __always_inline int net_freed(struct sk_buff *skb, u32 reason, bool waiti
 
 	if (unknown && !waiting)
 		return 0;
+	/* What a closed socket still had in its queues: nothing was lost on the way. */
+	if (bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE) &&
+	    reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE))
+		return 0;
 	sk = skb->sk;
 	dev = skb->dev;
 	if (!net_copy(skb, &p))

@@ -125,20 +125,6 @@ int net_bpf_start(struct weir_plugin *p)
 	return 0;
 }
 
-void net_bpf_stop(struct weir_plugin *p)
-{
-	struct network *n = weir_state(p);
-
-	if (!n->bpf)
-		return;
-	net_wire_stop(p, n->bpf);
-	for (size_t i = 0; i < NET_BPF_PROGRAMS; i++)
-		p->host->bpf_attach(p, net_bpf_programs[i].name, false);
-	net_drain_rest(p, &n->bpf->drain);
-	free_state(p, n);
-	n->source = "";
-}
-
 static int take_overflow(struct weir_plugin *p, const struct weir_net_overflow *o)
 {
 	struct network *n = weir_state(p);
@@ -201,6 +187,11 @@ static void complain(struct weir_plugin *p, struct net_bpf *b, const struct weir
 		         "ring were full; raise flow_capture.flow_stats_capacity (%llu)",
 		         (unsigned long long)(now->lost_packets - b->said.lost_packets),
 		         (unsigned long long)n->flow_stats_capacity);
+	else if (b->drain.refused_packets > b->said_refused)
+		weir_log(p, WEIR_ERROR, "%llu packets have no record: the queues of the engine were full; raise "
+		         "flow_producer.worker_queue_capacity (%llu)",
+		         (unsigned long long)(b->drain.refused_packets - b->said_refused),
+		         (unsigned long long)n->worker_queue_capacity);
 	else if (now->overflows > b->said.overflows)
 		weir_log(p, WEIR_WARN, "the kernel's map of flows was full: %llu packets went over the ring, "
 		         "none is lost; raise flow_capture.flow_stats_capacity (%llu)",
@@ -209,25 +200,52 @@ static void complain(struct weir_plugin *p, struct net_bpf *b, const struct weir
 	b->said = *now;
 }
 
+/* Added to what was there: counters go on over a stop and a start of the source. */
+static void grow(struct weir_plugin *p, uint64_t now, uint64_t before, const char *what)
+{
+	p->host->series_add(p->host->series(p, M_KERNEL, (const char *const[]){ what, NULL }),
+	                    (double)(now - before));
+}
+
 static void publish(struct weir_plugin *p, struct net_bpf *b)
 {
-	struct weir_net_cpu c;
+	struct weir_net_cpu c, was = b->said;
 
 	net_bpf_counts(weir_state(p), &c);
 	complain(p, b, &c);
-	weir_set(p, M_KERNEL, (double)c.inserts, "inserts");
-	weir_set(p, M_KERNEL, (double)c.overflows, "overflows");
-	weir_set(p, M_KERNEL, (double)c.lost_packets, "lost");
-	weir_set(p, M_KERNEL, (double)c.filtered_packets, "filtered");
-	weir_set(p, M_KERNEL, (double)c.sampled_packets, "sampled");
-	weir_set(p, M_KERNEL, (double)c.unparsed, "unparsed");
-	weir_set(p, M_KERNEL, (double)c.fragments, "fragments");
-	weir_set(p, M_KERNEL, (double)c.time_wait, "time_wait");
-	weir_set(p, M_KERNEL, (double)c.owners, "owners");
-	weir_set(p, M_KERNEL, (double)c.no_owner, "no_owner");
-	weir_set(p, M_KERNEL, (double)b->drain.behind, "behind");
-	weir_set(p, M_KERNEL, (double)b->drain.early, "early");
-	weir_set(p, M_KERNEL, (double)b->drain.refused_packets, "refused");
+#define GROW(m, what) grow(p, c.m, was.m, what)
+	GROW(inserts, "inserts");
+	GROW(overflows, "overflows");
+	GROW(lost_packets, "lost");
+	GROW(filtered_packets, "filtered");
+	GROW(sampled_packets, "sampled");
+	GROW(unparsed, "unparsed");
+	GROW(fragments, "fragments");
+	GROW(time_wait, "time_wait");
+	GROW(owners, "owners");
+	GROW(no_owner, "no_owner");
+#undef GROW
+	grow(p, b->drain.behind, b->said_behind, "behind");
+	grow(p, b->drain.early, b->said_early, "early");
+	grow(p, b->drain.refused_packets, b->said_refused, "refused");
+	b->said_behind = b->drain.behind;
+	b->said_early = b->drain.early;
+	b->said_refused = b->drain.refused_packets;
+}
+
+void net_bpf_stop(struct weir_plugin *p)
+{
+	struct network *n = weir_state(p);
+
+	if (!n->bpf)
+		return;
+	net_wire_stop(p, n->bpf);
+	for (size_t i = 0; i < NET_BPF_PROGRAMS; i++)
+		p->host->bpf_attach(p, net_bpf_programs[i].name, false);
+	net_drain_rest(p, &n->bpf->drain);
+	publish(p, n->bpf);
+	free_state(p, n);
+	n->source = "";
 }
 
 int net_bpf_tick(struct weir_plugin *p)

@@ -54,6 +54,7 @@ struct net_bpf {
 	const struct weir_net_cpu *cpu;
 	uint32_t cpus;
 	struct weir_net_cpu said;   /* counts that the log knows */
+	uint64_t said_behind, said_early, said_refused;
 	struct weir_timer *watch;   /* how full the map is */
 };
 

@@ -286,6 +286,7 @@ enum { WEIR_TCP_SYN_SENT = 2, WEIR_TCP_TIME_WAIT = 6, WEIR_TCP_CLOSE = 7, WEIR_T
 enum skb_drop_reason {
 	SKB_DROP_REASON_NOT_SPECIFIED = 2,
 	SKB_DROP_REASON_NO_SOCKET = 3,
+	SKB_DROP_REASON_QUEUE_PURGE, /* not in every kernel */
 };
 /* sys/stat.h */
 #define S_IFMT  0170000
