@@ -373,18 +373,15 @@ static void ethtool(const struct ns *ns, const char *name, void *request, const 
 /* The number of a feature by its name; the numbers are the kernel's own. */
 static int feature(const struct ns *ns, const char *link, const char *name)
 {
-	struct {
-		struct ethtool_gstrings head;
-		char names[128][ETH_GSTRING_LEN];
-	} *s = calloc(1, sizeof *s);
+	struct ethtool_gstrings *s = calloc(1, sizeof *s + 128 * ETH_GSTRING_LEN);
 	int found = -1;
 
-	s->head.cmd = ETHTOOL_GSTRINGS;
-	s->head.string_set = ETH_SS_FEATURES;
+	s->cmd = ETHTOOL_GSTRINGS;
+	s->string_set = ETH_SS_FEATURES;
 	/* len 0 says: however many; there are 62. */
 	ethtool(ns, link, s, "asking for the features of");
-	for (uint32_t i = 0; i < s->head.len && i < 128; i++)
-		if (!strncmp(s->names[i], name, ETH_GSTRING_LEN))
+	for (uint32_t i = 0; i < s->len && i < 128; i++)
+		if (!strncmp((const char *)s->data + i * ETH_GSTRING_LEN, name, ETH_GSTRING_LEN))
 			found = (int)i;
 	free(s);
 	if (found < 0)
@@ -398,19 +395,19 @@ void link_offload(const struct ns *ns, const char *name, bool segmentation, bool
 		"rx-gro", "tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-tcp-ecn-segmentation",
 		"tx-udp-segmentation", "tx-generic-segmentation",
 	};
-	struct {
-		struct ethtool_sfeatures head;
-		struct ethtool_set_features_block block[FEATURE_WORDS];
-	} f = { .head = { .cmd = ETHTOOL_SFEATURES, .size = 2 } };
+	struct ethtool_sfeatures *f = calloc(1, sizeof *f + FEATURE_WORDS * sizeof f->features[0]);
 
+	f->cmd = ETHTOOL_SFEATURES;
+	f->size = 2;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		int bit = feature(ns, name, names[i]);
 
-		f.block[bit / 32].valid |= 1u << bit % 32;
+		f->features[bit / 32].valid |= 1u << bit % 32;
 		if (i ? segmentation : merging)
-			f.block[bit / 32].requested |= 1u << bit % 32;
+			f->features[bit / 32].requested |= 1u << bit % 32;
 	}
-	ethtool(ns, name, &f, "setting the features of");
+	ethtool(ns, name, f, "setting the features of");
+	free(f);
 }
 
 /* ---- counters -------------------------------------------------------------------------- */
@@ -510,6 +507,21 @@ static void gateway(const struct ns *ns, unsigned n, unsigned end)
 	link_route(ns, "::/0", text);
 }
 
+/* Until both ends have said nothing for a second: what the kernel says of the groups it joins
+ * comes late on a busy machine, and would be in the interfaces' counts. 20 s at most. */
+static void settle(const struct net_pair *p)
+{
+	struct link_counters was[2] = { { 0 } }, is[2];
+
+	for (int same = 0, i = 0; same < 10 && i < 200; i++) {
+		link_counters(&p->client, "c0", &is[0]);
+		link_counters(&p->server, "s0", &is[1]);
+		same = memcmp(is, was, sizeof is) ? 0 : same + 1;
+		memcpy(was, is, sizeof was);
+		usleep(100000);
+	}
+}
+
 void pair_new_routed(struct net_pair *p, unsigned n, const struct ns *router)
 {
 	pair_begin(p, n, n + 1);
@@ -524,6 +536,7 @@ void pair_new_routed(struct net_pair *p, unsigned n, const struct ns *router)
 	gateway(&p->server, n + 1, 9);
 	ns_sysctl(router, "ipv4/ip_forward", "1");
 	ns_sysctl(router, "ipv6/conf/all/forwarding", "1");
+	settle(p);
 }
 
 void pair_free(struct net_pair *p)
