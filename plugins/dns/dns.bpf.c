@@ -10,7 +10,7 @@
  * Failure: no room in the ring is counted as ring_full; a packet that cannot be parsed is not
  * DNS. Runs in process context or softirq, also nested.
  */
-#include "owner.bpf.h"
+#include "owner_fill.bpf.h"
 
 #include "dns_events.h"
 #include <bpf/bpf_endian.h>
@@ -248,35 +248,7 @@ static __always_inline int dns_packet(struct __sk_buff *skb, u8 egress)
 SEC("iter/task_file")
 int dns_sockets(struct bpf_iter__task_file *ctx)
 {
-	struct task_struct *task = ctx->task;
-	struct file *file = ctx->file;
-	struct socket *sock;
-	struct weir_owner *o;
-	struct sock *sk;
-	u16 family;
-
-	if (!task || !file)
-		return 0;
-	sock = bpf_sock_from_file(file);
-	if (!sock)
-		return 0;
-	sk = sock->sk;
-	if (!sk)
-		return 0;
-	family = sk->__sk_common.skc_family;
-	if (family != WEIR_AF_INET && family != WEIR_AF_INET6)
-		return 0;
-	o = bpf_sk_storage_get(&weir_owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!o || o->pid)
-		return 0;
-	o->cookie = bpf_get_socket_cookie(sk);
-	o->netns = sk->__sk_common.skc_net.net->net_cookie;
-	o->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	o->pid = task->tgid;
-	o->uid = BPF_CORE_READ(task, real_cred, uid.val);
-	bpf_core_read_str(o->comm, sizeof o->comm, &task->comm);
-	o->how = WEIR_OWNER_BY_FILE;
-	return 0;
+	return weir_owner_by_file(ctx);
 }
 
 SEC("cgroup_skb/egress")

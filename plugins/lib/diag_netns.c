@@ -112,12 +112,13 @@ static void *enter(void *arg)
 
 static int add(struct diag *d, const char *path, uint32_t inum)
 {
-	struct enter e = { .fd = may_enter() ? open(path, O_RDONLY | O_CLOEXEC) : -1 };
+	struct enter e = { .fd = -1 };
 	pthread_t thread;
 	int err;
 
 	if (!may_enter())
 		return -EPERM;
+	e.fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (e.fd < 0)
 		return -errno;
 	err = -pthread_create(&thread, NULL, enter, &e);

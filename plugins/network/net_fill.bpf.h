@@ -1,46 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/*
- * Part of network.bpf.c: owners of sockets older than Weir. Run once at start: walks all open
- * files of all tasks, and notes at each socket without an owner who has it open. The first
- * task found keeps it until one uses the socket.
- */
+/* Part of network.bpf.c: owners of sockets older than Weir. */
 #ifndef NET_FILL_BPF_H
 #define NET_FILL_BPF_H
 
 #include "net_owner.bpf.h"
+#include "owner_fill.bpf.h"
 
 SEC("iter/task_file")
 int net_fill(struct bpf_iter__task_file *ctx)
 {
-	struct task_struct *task = ctx->task;
-	struct file *file = ctx->file;
-	struct socket *sock;
-	struct weir_owner *o;
-	struct sock *sk;
-	u16 family;
-
-	if (!task || !file)
-		return 0;
-	sock = bpf_sock_from_file(file);
-	if (!sock)
-		return 0;
-	sk = sock->sk;
-	if (!sk)
-		return 0;
-	family = sk->__sk_common.skc_family;
-	if (family != WEIR_AF_INET && family != WEIR_AF_INET6)
-		return 0;
-	o = bpf_sk_storage_get(&weir_owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!o || o->pid)
-		return 0;
-	o->cookie = bpf_get_socket_cookie(sk);
-	o->netns = sk->__sk_common.skc_net.net->net_cookie;
-	o->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	o->pid = task->tgid;
-	o->uid = BPF_CORE_READ(task, real_cred, uid.val);
-	bpf_core_read_str(o->comm, sizeof o->comm, &task->group_leader->comm);
-	o->how = WEIR_OWNER_BY_FILE;
-	return 0;
+	return weir_owner_by_file(ctx);
 }
 
 #endif

@@ -110,7 +110,7 @@ static const struct weir_schema schemas[WEIR_NET_KINDS] = {
 	[WEIR_NET_LISTEN] = WEIR_FLOW_LISTEN_SCHEMA,
 	[WEIR_NET_OVERFLOW] = { .name = "net_overflow", .topic = "flow", .version = 1, .priority = 1,
 		.size = sizeof(struct weir_net_overflow), .fields = WEIR_TABLE(overflow_fields),
-		.doc = "A packet the kernel's map had no room for; always taken up into its flow" },
+		.doc = "A packet the kernel's map had no room for; taken up into its flow, and passed on only if the engine has no room either" },
 	[WEIR_NET_OWNER] = { .name = "net_owner", .topic = "flow", .version = 1, .priority = 1,
 		.size = sizeof(struct weir_net_owner), .fields = WEIR_TABLE(owner_fields),
 		.doc = "A socket changed hands; always taken up into its flows" },

@@ -142,9 +142,11 @@ static int take_overflow(struct weir_plugin *p, const struct weir_net_overflow *
 		net_pump(p, 0);
 		rc = net_add(p, &o->key, &o->delta, &x);
 	}
-	if (rc == -EAGAIN)
-		n->bpf->drain.refused_packets += o->delta.packets[0] + o->delta.packets[1];
-	return WEIR_RECORD_AGGREGATED;
+	if (rc != -EAGAIN)
+		return WEIR_RECORD_AGGREGATED;
+	/* Not taken up: it goes to the outputs as it is, so that it is somewhere. */
+	n->bpf->drain.refused_packets += o->delta.packets[0] + o->delta.packets[1];
+	return WEIR_RECORD_PASS;
 }
 
 static int take_owner(struct weir_plugin *p, const struct weir_net_owner *o)
@@ -188,7 +190,7 @@ static void complain(struct weir_plugin *p, struct net_bpf *b, const struct weir
 		         (unsigned long long)(now->lost_packets - b->said.lost_packets),
 		         (unsigned long long)n->flow_stats_capacity);
 	else if (b->drain.refused_packets > b->said_refused)
-		weir_log(p, WEIR_ERROR, "%llu packets have no record: the queues of the engine were full; raise "
+		weir_log(p, WEIR_ERROR, "%llu packets are in no flow but in net_overflow records: the queues of the engine were full; raise "
 		         "flow_producer.worker_queue_capacity (%llu)",
 		         (unsigned long long)(b->drain.refused_packets - b->said_refused),
 		         (unsigned long long)n->worker_queue_capacity);
