@@ -5,12 +5,22 @@
  * are drained first: if then the ring is empty and nothing new was seen, `queued`
  * is exactly 0 and anything left is unexplained; under load it is what the kernel
  * has seen and nobody has taken yet.
+ *
+ * A program counts what it has seen before it has room for it or says why not, and may be
+ * interrupted in between, its CPU taken away too. So what looks lost is on its way until
+ * every program that ran has ended, and no other has begun.
  */
 #include "host_priv.h"
 #include "ring.h"
 
+#include <linux/membarrier.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Where membarrier refuses (kernels with nohz_full CPUs): longer than any program runs. */
+#define SETTLE_US 200000
 
 static uint64_t rings_avail(struct weir__host *h, uint64_t *ret_size)
 {
@@ -26,9 +36,9 @@ static uint64_t rings_avail(struct weir__host *h, uint64_t *ret_size)
 	return avail;
 }
 
-/* Seen by nobody's account although the rings are empty and it is quiet. Looked at
- * several times, since a program may be between its count and its record. */
-static int64_t find_unexplained(struct weir__host *h, uint32_t topics)
+/* What the kernel has seen and nobody's account has, although the rings are empty and it
+ * is quiet: lost, or a program is between its count and its record. */
+static int64_t find_gap(struct weir__host *h, uint32_t topics, uint64_t *ret_seen)
 {
 	struct weir__ledger account;
 	uint64_t seen, size;
@@ -41,7 +51,25 @@ static int64_t find_unexplained(struct weir__host *h, uint32_t topics)
 		if (!gap || rings_avail(h, &size) || weir__emit_seen(h, topics) != seen)
 			return 0;
 	}
+	*ret_seen = seen;
 	return gap;
+}
+
+/* Only what is still a gap when the programs of then have ended, and nothing was seen
+ * since, is lost for certain. That blocks for some 20 ms, so it is done when there is a
+ * gap larger than the one that is known. Until it can be said, it is on its way; when
+ * the source ends it is said at the latest. */
+static int64_t find_unexplained(struct weir__host *h, uint32_t topics)
+{
+	uint64_t seen, again = 0;
+	int64_t gap = find_gap(h, topics, &seen);
+
+	if (gap <= h->unexplained)
+		return gap;
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		usleep(SETTLE_US);
+	gap = find_gap(h, topics, &again);
+	return again == seen ? gap : 0;
 }
 
 static void snapshot_topics(struct weir__host *h, struct weir__snapshot *s)
@@ -67,8 +95,8 @@ static void snapshot_topics(struct weir__host *h, struct weir__snapshot *s)
 			l->seen -= l->queued;
 			l->queued = 0; /* counted from the moment it takes over */
 		}
-		if (h->unexplained)
-			l->queued = 0; /* the rings are empty: it is in none */
+		/* the rings were empty then: that is in none */
+		l->queued -= (uint64_t)h->unexplained < l->queued ? (uint64_t)h->unexplained : l->queued;
 		/* Only this thread sends, so the route's side is of the same moment. */
 		weir__route_stats(h->routes[i].route, &s->routes[i].stats);
 	}

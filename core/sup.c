@@ -210,6 +210,8 @@ struct one_refresh {
 	struct weir__request rq;
 	struct refresh *r;
 	struct weir__snapshot snap;
+	struct weir__end_account then[WEIR__MAX_ROUTES]; /* outputs' ends, when it was asked for */
+	size_t then_count;
 };
 
 static void refresh_unref(uv_handle_t *handle)
@@ -245,18 +247,37 @@ void weir__sup_on_fresh(struct weir__supervisor *s, void (*fresh)(void *arg), vo
 	s->fresh_arg = arg;
 }
 
-static void keep_snapshot(struct sup_plugin *p, const struct weir__snapshot *snap)
+/* Several may be under way, so each has what the outputs' ends had counted when it was
+ * asked for: later counts are not of the collector's moment. */
+static void remember_ends(struct sup_plugin *p, struct one_refresh *one)
 {
-	p->snap = *snap;
+	for (struct sup_route *r = p->sup->routes; r; r = r->next) {
+		if (r->from != p || !r->far_from || !r->attached || one->then_count == WEIR__MAX_ROUTES)
+			continue;
+		one->then[one->then_count].id = r->id;
+		weir__sup_far_output(r, &one->then[one->then_count++].stats);
+	}
+}
+
+static void keep_route(struct sup_route *r, const struct one_refresh *one, size_t i)
+{
+	r->live = one->snap.routes[i].source;
+	r->live_stats = one->snap.routes[i].stats;
+	r->rx_then = r->rx_began;
+	for (size_t k = 0; k < one->then_count; k++)
+		if (one->then[k].id == r->id)
+			r->rx_then = one->then[k].stats;
+	r->live_valid = true;
+}
+
+static void keep_snapshot(struct sup_plugin *p, const struct one_refresh *one)
+{
+	p->snap = one->snap;
 	p->snapped = true;
-	for (size_t i = 0; i < snap->route_count; i++)
+	for (size_t i = 0; i < one->snap.route_count; i++)
 		for (struct sup_route *r = p->sup->routes; r; r = r->next)
-			if (r->id == snap->routes[i].id && r->attached) {
-				r->live = snap->routes[i].source;
-				r->live_stats = snap->routes[i].stats;
-				r->rx_then = r->rx_before;
-				r->live_valid = true;
-			}
+			if (r->id == one->snap.routes[i].id && r->attached)
+				keep_route(r, one, i);
 	weir__sup_rates(p);
 }
 
@@ -269,7 +290,7 @@ static void snapshot_done(struct weir__host *h, struct weir__request *rq)
 	if (p) {
 		p->asked--;
 		if (!rq->rc)
-			keep_snapshot(p, &one->snap);
+			keep_snapshot(p, one);
 	}
 	if (!--r->waiting)
 		refresh_finish(r);
@@ -290,7 +311,7 @@ void weir__sup_refresh(struct weir__supervisor *s, bool collect, void (*cb)(void
 	*r = (struct refresh){ .s = s, .refs = 1, .waiting = 1, .collect = collect, .cb = cb, .arg = arg };
 	uv_timer_init(s->loop, &r->timer);
 	r->timer.data = r;
-	weir__sup_far_remember(s);
+	weir__sup_far_settle(s);
 	for (struct sup_plugin *p = s->plugins; p; p = p->next) {
 		struct one_refresh *one = p->state == WEIR__RUNNING && p->asked < MAX_ASKED
 			? weir__zalloc(sizeof *one) : NULL;
@@ -300,6 +321,7 @@ void weir__sup_refresh(struct weir__supervisor *s, bool collect, void (*cb)(void
 		one->r = r;
 		one->rq = (struct weir__request){ .type = WEIR__HOST_SNAPSHOT, .done = snapshot_done,
 			.arg = one, .snapshot = { collect, &one->snap } };
+		remember_ends(p, one);
 		if (weir__host_request(p->host, &one->rq)) {
 			weir__free(one);
 			continue;

@@ -137,13 +137,15 @@ static void fold_ended(struct sup_route *r)
 	}
 }
 
-void weir__sup_far_remember(struct weir__supervisor *s)
+void weir__sup_far_settle(struct weir__supervisor *s)
 {
-	for (struct sup_route *r = s->routes; r; r = r->next) {
+	for (struct sup_route *r = s->routes; r; r = r->next)
 		fold_ended(r);
-		if (r->far_from)
-			output_end(r, &r->rx_before);
-	}
+}
+
+void weir__sup_far_output(struct sup_route *r, struct weir__route_stats *ret)
+{
+	output_end(r, ret);
 }
 
 /* ---- its end ---------------------------------------------------------------------------- */

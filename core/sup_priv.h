@@ -33,7 +33,7 @@ struct sup_route {
 	 * over have counted, and the output's end when this one's began, and when the
 	 * collector was last asked. An end that is not here either adds up in rx_closed. */
 	bool far_from, far_to, opening, rx_final;
-	struct weir__route_stats tx_closed, rx_closed, rx_began, rx_before, rx_then, rx_last;
+	struct weir__route_stats tx_closed, rx_closed, rx_began, rx_then, rx_last;
 	struct sup_old_end old[SUP_OLD_ENDS];
 	size_t old_count;
 	struct weir__ledger closed; /* source side of the periods that are over */
@@ -211,8 +211,11 @@ void weir__sup_far_over(struct sup_route *r, const uint64_t *sent);
 void weir__sup_far_fold(struct sup_route *r);
 /* The collector's end, and the output's, if the collector is in a process. */
 void weir__sup_far_stats(struct sup_route *r, struct weir__route_stats *tx, struct weir__route_stats *rx);
-/* Before snapshots are asked for: what has come by now is surely offered by then. */
-void weir__sup_far_remember(struct weir__supervisor *s);
+/* Ends of outputs that are over and have acknowledged everything are booked as that. */
+void weir__sup_far_settle(struct weir__supervisor *s);
+/* What the output's end has counted. Taken before a snapshot is asked for: what has come
+ * by then is surely offered in it. */
+void weir__sup_far_output(struct sup_route *r, struct weir__route_stats *ret);
 
 /* sup_bury.c: the process of p's host has died. */
 void weir__sup_died(void *arg, struct weir__host *h, const char *why);

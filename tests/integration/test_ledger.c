@@ -10,7 +10,13 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -57,6 +63,27 @@ static bool route_has(const json_t *s, void *arg)
 	return false;
 }
 
+static bool all_open(const json_t *s, void *arg)
+{
+	json_t *routes = json_object_get(s, "routes"), *r;
+	size_t i;
+
+	(void)arg;
+	json_array_foreach(routes, i, r)
+		if (!json_is_true(json_object_get(r, "open")))
+			return false;
+	return json_array_size(routes) > 0;
+}
+
+/* A collector that waits makes this many events. Only with its routes open: in a process
+ * that is a moment after it is ready, and what was before is not seen by them. */
+static void go(struct daemon *d, const char *collector, const char *how)
+{
+	json_decref(wait_for(d, all_open, NULL, "open routes"));
+	json_decref(daemon_call(d, json_pack("{s:s, s:s, s:s, s:[s]}", "cmd", "query", "plugin", collector,
+	                                     "query", "go", "args", how)));
+}
+
 static bool nothing_queued(const json_t *s, void *arg)
 {
 	json_t *routes = json_object_get(s, "routes"), *r;
@@ -75,16 +102,14 @@ static void flood_to_the_end(const char *ring, int events, bool may_lose)
 {
 	struct want want = { "seen", events };
 	struct daemon d;
-	char yaml[900], go[32];
+	char yaml[900], how[32];
 	json_t *s, *c, *one, *r;
 
-	snprintf(go, sizeof go, "events=%d", events);
+	snprintf(how, sizeof how, "events=%d", events);
 	snprintf(yaml, sizeof yaml, COMMON "plugins:\n  count: {queue: 64MiB}\n"
 	         "  flood: {wait: true, ring: %s}\n", ring);
 	daemon_start(&d, yaml);
-	/* A route accounts for what is seen since it was opened, so that comes first. */
-	json_decref(daemon_call(&d, json_pack("{s:s, s:s, s:s, s:[s]}", "cmd", "query", "plugin", "flood",
-	                                      "query", "go", "args", go)));
+	go(&d, "flood", how);
 	json_decref(wait_for(&d, route_has, &want, "all events"));
 	s = wait_for(&d, nothing_queued, NULL, "empty queues");
 	c = counted(&d);
@@ -150,6 +175,110 @@ static void stop_output(void **state)
 	daemon_clean(&d);
 }
 
+/* A status at any moment balances: while records are made and delivered, while outputs go
+ * and come, and while other statuses are under way, whose answers must not be mixed. */
+static void status_at_any_moment(void **state)
+{
+	struct want want = { "delivered", 1000 };
+	pid_t others[3];
+	struct daemon d;
+	json_t *s;
+
+	(void)state;
+	daemon_start(&d, COMMON "plugins:\n  count: {queue: 1MiB}\n"
+	             "  stdout: {format: json, file: /dev/null, queue: 256KiB}\n  flood: {ring: 256KiB}\n");
+	json_decref(wait_for(&d, route_has, &want, "events"));
+	for (size_t i = 0; i < 3; i++) {
+		others[i] = fork();
+		assert_true(others[i] >= 0);
+		while (!others[i]) { /* until it is killed */
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			json_decref(status(&d));
+		}
+	}
+	for (int i = 0; i < 60; i++) {
+		if (i % 10 == 5)
+			change(&d, "disable", "count");
+		if (i % 10 == 8)
+			change(&d, "enable", "count");
+		s = status(&d);
+		assert_all_balanced(s);
+		assert_true(num(route_of(s, "flood", "stdout"), "queued") >= 0);
+		json_decref(s);
+	}
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(kill(others[i], SIGKILL), 0);
+		assert_int_equal(waitpid(others[i], NULL, 0), others[i]);
+	}
+	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
+	daemon_clean(&d);
+}
+
+#define LATE                                                                   \
+	"control: {socket: '@S'}\nhttp: {listen: ''}\nstate_dir: '@D/state'\n"  \
+	"plugin_dirs: ['@B', '@P', '@H']\nplugins:\n  count:\n  late: {pid: %d, lose: %s}\n"
+
+/* Its program counts what it sees, and takes milliseconds to say what became of it: that
+ * is on its way, whoever asks in between. */
+static void program_under_way(void **state)
+{
+	struct want want = { "seen", 1 };
+	bool under_way = false;
+	struct daemon d;
+	char yaml[700];
+	pid_t caller;
+	json_t *s;
+
+	(void)state;
+	caller = fork();
+	assert_true(caller >= 0);
+	if (!caller)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (!caller) /* until it is killed: nearly always within the program */
+		syscall(SYS_getpriority, PRIO_PROCESS, 0);
+	snprintf(yaml, sizeof yaml, LATE, (int)caller, "false");
+	daemon_start(&d, yaml);
+	json_decref(wait_for(&d, route_has, &want, "events"));
+	for (int i = 0; i < 30; i++) {
+		s = status(&d);
+		assert_all_balanced(s);
+		under_way |= num(route_of(s, "late", "count"), "queued") > 0;
+		json_decref(s);
+	}
+	assert_true(under_way);
+	assert_int_equal(kill(caller, SIGKILL), 0);
+	assert_int_equal(waitpid(caller, NULL, 0), caller);
+	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
+	daemon_clean(&d);
+}
+
+static bool unexplained(const json_t *s, void *arg)
+{
+	(void)arg;
+	return num(route_of(s, "late", "count"), "unexplained") == 3;
+}
+
+/* What a program counts and then forgets is said to be unexplained, to the last one, while
+ * it runs and at the end. */
+static void program_that_loses(void **state)
+{
+	struct daemon d;
+	char yaml[700], *log;
+
+	(void)state;
+	snprintf(yaml, sizeof yaml, LATE, (int)getpid(), "true");
+	daemon_start(&d, yaml);
+	json_decref(wait_for(&d, all_open, NULL, "an open route"));
+	for (int i = 0; i < 3; i++)
+		syscall(SYS_getpriority, PRIO_PROCESS, 0);
+	json_decref(wait_for(&d, unexplained, NULL, "three records without a reason"));
+	daemon_stop(&d, SIGTERM);
+	log = daemon_log(&d);
+	assert_non_null(strstr(log, "UNEXPLAINED 3"));
+	free(log);
+	daemon_clean(&d);
+}
+
 /* Stopping and starting a collector under a flood: nothing is left unaccounted for,
  * and the counts go on over its lives. */
 static void collector_stops(const char *plugins)
@@ -201,8 +330,7 @@ static void stop_before_slow_output(void **state)
 	(void)state;
 	daemon_start(&d, COMMON "shutdown_timeout: 200ms\nplugins:\n  count: {delay: 100ms}\n"
 	             "  flood: {wait: true}\n");
-	json_decref(daemon_call(&d, json_pack("{s:s, s:s, s:s, s:[s]}", "cmd", "query", "plugin", "flood",
-	                                      "query", "go", "args", "events=20000")));
+	go(&d, "flood", "events=20000");
 	json_decref(wait_for(&d, route_has, &want, "events"));
 	change(&d, "disable", "flood");
 	s = wait_for(&d, nothing_queued, NULL, "empty queues");
@@ -293,7 +421,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(flood_large_ring), cmocka_unit_test(flood_small_ring),
-		cmocka_unit_test(stop_output), cmocka_unit_test(stop_collector),
+		cmocka_unit_test(stop_output), cmocka_unit_test(status_at_any_moment),
+		cmocka_unit_test(program_under_way), cmocka_unit_test(program_that_loses),
+		cmocka_unit_test(stop_collector),
 		cmocka_unit_test(stop_collector_of_process),
 		cmocka_unit_test(stop_before_slow_output), cmocka_unit_test(stop_while_blocked),
 		cmocka_unit_test(sigterm), cmocka_unit_test(block_policy),
