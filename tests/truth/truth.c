@@ -88,6 +88,11 @@ static struct counts around(const struct worker_order *o, struct worker_truth *t
 	return after;
 }
 
+/* Clean pages may leave the cache at any moment, without a shortage: some machines take
+ * them back all the time (seen: 2 to 512 of these 64 MiB within seconds). Where nobody can
+ * say how many went between the look and the call, a try may differ and the next must not. */
+#define TRIES 10
+
 static void prepare_cold(void)
 {
 	const struct worker_order o = { .load = LOAD_PROCFS, .cold = 1 };
@@ -180,16 +185,18 @@ static void test_random_reads_are_exact(void **state)
 
 static void test_warm_reads_miss_nothing(void **state)
 {
-	struct worker_truth t;
+	struct worker_truth t = { .misses = 1 };
 	struct counts c;
 
 	(void)state;
-	prepare_warm();
-	c = around(&(struct worker_order){ LOAD_SEQ, 0, 128 << 10, 0 }, &t);
-	row("warm sequential 128 KiB", &t, &c);
+	for (int i = 0; i < TRIES && t.misses; i++) {
+		prepare_warm();
+		c = around(&(struct worker_order){ LOAD_SEQ, 0, 128 << 10, 0 }, &t);
+		row("warm sequential 128 KiB", &t, &c);
+		assert_int_equal(c.misses, t.misses);
+		assert_int_equal(c.ops_missed, t.ops_missed);
+	}
 	assert_int_equal(t.misses, 0);
-	assert_int_equal(c.misses, 0);
-	assert_int_equal(c.ops_missed, 0);
 }
 
 static void test_writes_are_no_misses(void **state)
@@ -221,13 +228,15 @@ static void test_reading_what_was_written_is_no_miss(void **state)
 static void test_mapped_files_are_counted(void **state)
 {
 	struct worker_truth t;
-	struct counts c;
+	struct counts c = { 0 };
 
 	(void)state;
-	prepare_cold();
-	c = around(&(struct worker_order){ LOAD_MMAP_SEQ, 0, 0, 0 }, &t);
-	row("cold mmap, sequential", &t, &c);
-	assert_int_equal(c.misses_mmap, t.misses);
+	for (int i = 0; i < TRIES && c.fill_fault != WORKER_FILE_SIZE / WORKER_PAGE; i++) {
+		prepare_cold();
+		c = around(&(struct worker_order){ LOAD_MMAP_SEQ, 0, 0, 0 }, &t);
+		row("cold mmap, sequential", &t, &c);
+		assert_int_equal(c.misses_mmap, t.misses);
+	}
 	assert_int_equal(c.fill_fault, WORKER_FILE_SIZE / WORKER_PAGE);
 	prepare_cold();
 	c = around(&(struct worker_order){ LOAD_MMAP_RANDOM, 0, 0, 2000 }, &t);
@@ -277,24 +286,40 @@ static void test_direct_reads_and_procfs_ask_nothing_of_the_cache(void **state)
 	(void)state;
 	c = around(&(struct worker_order){ LOAD_DIRECT, 1, 0, 200 }, &t);
 	assert_int_equal(c.misses, 0);
-	assert_int_equal(c.lookups, 0);
+	if (with_lookups) /* an estimate may still speak of what was before */
+		assert_int_equal(c.lookups, 0);
 	if (with_calls)
 		assert_int_equal(c.ops, 200);
 	c = around(&(struct worker_order){ LOAD_PROCFS, 0, 0, 0 }, &t);
 	assert_int_equal(c.misses, 0);
-	assert_int_equal(c.lookups, 0);
+	if (with_lookups)
+		assert_int_equal(c.lookups, 0);
 	assert_int_equal(c.ops, 0);
 }
 
 static void test_many_threads_are_counted_each(void **state)
 {
+	struct worker_truth t;
+	struct counts c;
 	double overflow;
+	bool exact = false;
 
 	(void)state;
-	prepare_warm();
 	rig_collect(rig);
 	overflow = get("weir_io_map_overflow_total", "tasks");
-	expect_reads("400 threads", &(struct worker_order){ LOAD_THREADS, 0, 0, 400 });
+	for (int i = 0; i < TRIES && !exact; i++) {
+		prepare_warm();
+		c = around(&(struct worker_order){ LOAD_THREADS, 0, 0, 400 }, &t);
+		row("400 threads", &t, &c);
+		exact = !c.misses && !t.misses;
+		if (!with_calls)
+			continue;
+		assert_int_equal(c.lookups, t.lookups);
+		assert_int_equal(c.ops, t.ops);
+		assert_int_equal(c.bytes, t.bytes);
+		assert_int_equal(c.latencies, t.ops);
+	}
+	assert_true(exact);
 	rig_collect(rig);
 	assert_int_equal(get("weir_io_map_overflow_total", "tasks") - overflow, 0);
 }
@@ -306,22 +331,37 @@ static void test_exec_leaves_the_state_alone(void **state)
 	expect_reads("reads between execs", &(struct worker_order){ LOAD_EXEC, 0, 65536, 50 });
 }
 
-static void test_advice_is_counted_with_its_effect(void **state)
+/* What the advice did, as the worker has seen it: to the page, or not. */
+static bool advice_is_exact(void)
 {
 	struct worker_truth t;
 	struct counts c;
 
-	(void)state;
 	prepare_warm();
 	c = around(&(struct worker_order){ LOAD_FADVISE, 0, 1 << 20, 0 }, &t);
-	assert_int_equal(c.dontneed, t.lookups);
-	assert_int_equal(c.fill_willneed, t.bytes);
-	if (!with_calls)
-		return;
-	assert_int_equal(c.resident, WORKER_FILE_SIZE / WORKER_PAGE);
-	assert_int_equal(c.advice_dontneed, 1);
-	assert_int_equal(c.advice_willneed, 1);
-	assert_int_equal(c.advice_normal, 1);
+	printf("    DONTNEED: dropped %llu of %llu, WILLNEED: loaded %llu; iomonitor %.0f of %.0f, %.0f\n",
+	       (unsigned long long)t.lookups, (unsigned long long)t.resident, (unsigned long long)t.bytes,
+	       c.dontneed, c.resident, c.fill_willneed);
+	/* The kernel may have taken a page before us, never the other way round. */
+	assert_true(c.dontneed <= (double)t.lookups);
+	if (with_calls) {
+		assert_true(c.resident <= (double)t.resident);
+		assert_int_equal(c.advice_dontneed, 1);
+		assert_int_equal(c.advice_willneed, 1);
+		assert_int_equal(c.advice_normal, 1);
+	}
+	return t.resident > WORKER_FILE_SIZE / WORKER_PAGE / 2 && c.dontneed == (double)t.lookups &&
+	       c.fill_willneed == (double)t.bytes && (!with_calls || c.resident == (double)t.resident);
+}
+
+static void test_advice_is_counted_with_its_effect(void **state)
+{
+	bool exact = false;
+
+	(void)state;
+	for (int i = 0; i < TRIES && !exact; i++)
+		exact = advice_is_exact();
+	assert_true(exact);
 }
 
 /* Both count every request of the node; other tenants of the machine come in

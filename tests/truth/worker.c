@@ -208,6 +208,7 @@ static void advise(const struct worker_order *o, int fd, struct worker_truth *t)
 {
 	uint64_t all = WORKER_FILE_SIZE / WORKER_PAGE, before = missing(fd, 0, WORKER_FILE_SIZE);
 
+	t->resident = all - before; /* the kernel may have taken some of them since they were read */
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	t->lookups = missing(fd, 0, WORKER_FILE_SIZE) - before; /* dropped */
 	before = missing(fd, 0, WORKER_FILE_SIZE);
@@ -248,6 +249,7 @@ static void threads(const struct worker_order *o, int fd, struct worker_truth *t
 	void *failed;
 
 	threads_fd = fd;
+	t->misses = missing(fd, 0, 200 * WORKER_PAGE);
 	while (n < o->count && n < 512 && !pthread_create(&id[n], NULL, thread, NULL))
 		n++;
 	for (uint64_t i = 0; i < n; i++) {
@@ -256,6 +258,7 @@ static void threads(const struct worker_order *o, int fd, struct worker_truth *t
 	}
 	t->lookups = t->ops;
 	t->bytes = t->ops * WORKER_PAGE;
+	t->misses += missing(fd, 0, 200 * WORKER_PAGE);
 }
 
 /* The kernel reads the program for exec within the child; it must not be taken

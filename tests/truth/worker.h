@@ -31,7 +31,8 @@ enum worker_load {
 	LOAD_FADVISE,      /* DONTNEED of the whole, warm file; WILLNEED of `size` */
 	LOAD_WARM,         /* make all of it resident */
 	LOAD_PROCFS,       /* read a regular file without page cache */
-	LOAD_THREADS,      /* `count` threads, each 200 preads of a warm page, then ends */
+	LOAD_THREADS,      /* `count` threads, each 200 preads of a warm page, then ends; misses:
+	                    * pages that were gone before or after */
 	LOAD_EXEC,         /* a child that loads a program between two reads */
 };
 
@@ -47,6 +48,7 @@ struct worker_truth {
 	uint32_t reserved;
 	uint64_t misses, ops_missed, lookups, ops, bytes;
 	uint64_t writes, write_bytes;
+	uint64_t resident; /* LOAD_FADVISE: pages right before DONTNEED */
 };
 
 struct worker {
