@@ -407,7 +407,7 @@ static void test_device_latency_agrees_with_biolatency(void **state)
 		printf("    skipped: no biolatency; apt-get install libbpf-tools\n");
 		skip();
 	}
-	for (int i = 0; i < 5 && !same; i++)
+	for (int i = 0; i < TRIES && !same; i++)
 		same = same_as_biolatency();
 	assert_true(same);
 }
