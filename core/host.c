@@ -310,6 +310,7 @@ static struct weir__host *new_handle(uv_loop_t *main_loop, const struct weir_plu
 	h->metrics = metrics;
 	h->events = *events;
 	h->source = h->spoke = -1;
+	weir__source_list_of(&settings->common, &h->allowed);
 	h->calls_tail = &h->calls;
 	h->finished_tail = &h->finished;
 	h->inbox_tail = &h->inbox;

@@ -93,6 +93,7 @@ struct weir__host {
 	char beside_source[32];
 	int source;                    /* index, -1 none */
 	int spoke;                     /* the last one: what a plugin emits when it stops is of it */
+	struct weir__source_list allowed; /* of the settings, or of a later switch */
 	bool approx;                   /* source_approx() of the running one */
 	uv_timer_t tick;
 	bool tick_on;
@@ -226,10 +227,21 @@ static inline bool limit_take(struct weir__host *h)
 
 /* host_source.c */
 int weir__source_start(struct weir__host *h);
+const struct weir_source *weir__source_row(struct weir__host *h, int i);
+/* The source at a place of the list: its index, or -1. */
+int weir__source_at(struct weir__host *h, size_t place);
+/* Probe, prepare, load, start as h->source, whole or not at all (but h->bpf stays). */
+int weir__source_make(struct weir__host *h, int i);
+/* Its programs on, its rings and ticks too. h->source and h->bpf are its. */
+int weir__source_run(struct weir__host *h);
+/* host_switch.c: another list; the first that works of it takes over. On failure the one
+ * that ran may have ended. */
+int weir__source_switch(struct weir__host *h, const struct weir__source_list *list);
 /* In steps, for one that takes over: up to prepare(); start(); its tick; stop(). */
 int weir__source_prepare(struct weir__host *h, const char *name);
 int weir__source_begin(struct weir__host *h);
 void weir__source_tick(struct weir__host *h, bool on);
+void weir__source_tick_now(struct weir__host *h); /* the next one at once */
 void weir__source_end(struct weir__host *h);
 void weir__source_forget(struct weir__host *h, const struct weir_source *s);
 void weir__source_widen(struct weir__host *h, bool wide); /* ticks at half the rate */

@@ -23,6 +23,7 @@
 	X(WANTED,   "a stand-in serves these topics")                              \
 	X(LATENCY,  "drain as this latency class, under this limit of events")     \
 	X(LIMIT,    "a collector's route has another limit and policy")            \
+	X(SWITCH,   "use the first that works of other sources")                   \
 	X(TUNE,     "sample, widen, leave out, detach: as the budget wants it")     \
 	X(QUERY,    "answer a declared query")                                     \
 	X(PREPARE,  "start beside the host it will replace")                       \
@@ -59,6 +60,7 @@ struct weir__request {
 			int32_t policy;
 			uint64_t limit;
 		} limit;
+		struct weir__source_list sources; /* SWITCH */
 		struct weir__tune tune;
 		struct {
 			size_t count;

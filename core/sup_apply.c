@@ -176,6 +176,7 @@ void weir__sup_free_settings(struct sup_plugin *p)
 void weir__sup_update(struct weir__supervisor *s, const char *name, struct weir__settings *settings)
 {
 	struct sup_plugin *p = weir__sup_find(s, name);
+	struct weir__source_list before, after;
 	struct weir__settings *old;
 
 	if (p->next_settings || !p->host) {
@@ -185,12 +186,20 @@ void weir__sup_update(struct weir__supervisor *s, const char *name, struct weir_
 		weir__sup_adopt(p);
 		return;
 	}
+	weir__source_list_of(&p->settings->common, &before);
+	weir__source_list_of(&settings->common, &after);
+	if (p->upgrade && memcmp(&before, &after, sizeof before)) {
+		weir__sup_replace(s, name, settings, "");
+		return;
+	}
 	old = weir__sup_exchange(p, settings);
 	if (p->running)
 		weir__settings_free(old);
 	else
 		p->running = old;
 	tune(p);
+	if (memcmp(&before, &after, sizeof before))
+		weir__sup_switch(p);
 }
 
 void weir__sup_replace(struct weir__supervisor *s, const char *name,

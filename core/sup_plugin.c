@@ -134,7 +134,7 @@ static void free_host(struct sup_plugin *p)
 
 	p->cpu_before_ns += weir__host_cpu_ns(h);
 	p->host = NULL; /* ends of calls that come now are nobody's */
-	p->asked = p->queries = 0;
+	p->asked = p->queries = p->switching = 0;
 	weir__host_free(h);
 	weir__sup_budget_ended(p);
 	weir__metrics_set_free(p->metrics);

@@ -5,8 +5,9 @@
  * Happy path: on, a source is opened, and what every socket has counted is where it starts from;
  * then a timer steps through rounds, takes closings, and asks whether the topic is still wanted.
  * Off: a last round, then every flow ends with what it had since its last record (forced end), and
- * nothing is kept. So no byte is in two records of this plugin; what passes in the tenth of a
- * second in which it hands over may be in one of each.
+ * nothing is kept. So no byte is in two records of this plugin. The host says at once when the
+ * topic is served again; of what the last look finds, that may be in the other's records too which
+ * passed since then: it is counted (handed over).
  * Failure modes: no source works, no memory: said by the tick, which tries again.
  * Threads: the host's loop.
  */
@@ -61,10 +62,15 @@ int procfs_flow_add(void *arg, const struct weir_flow_key *k, const struct weir_
 	struct procfs_flow *f = of(arg);
 	int rc = flow_add(f->table, k, d, x);
 
-	if (rc != -EAGAIN)
-		return rc;
-	work(arg, f);
-	return flow_add(f->table, k, d, x);
+	if (rc == -EAGAIN) {
+		work(arg, f);
+		rc = flow_add(f->table, k, d, x);
+	}
+	if (f->ending && !rc) {
+		f->handed_packets += d->packets[0] + d->packets[1];
+		f->handed_bytes += d->bytes[0] + d->bytes[1];
+	}
+	return rc;
 }
 
 void procfs_flow_owner(void *arg, uint64_t cookie, const struct weir_flow_delta *d)
@@ -99,6 +105,21 @@ static void on_timer(struct weir_plugin *p, void *arg)
 	}
 	f->working = procfs_flow_step(p, f);
 	work(p, f);
+}
+
+/* What the last look has found, which another collector may have counted too. */
+static void tell_handed(struct weir_plugin *p, const struct procfs_flow *f)
+{
+	struct procfs *s = weir_state(p);
+
+	s->handed_packets += f->handed_packets;
+	s->handed_bytes += f->handed_bytes;
+	procfs_put(p, M_FLOW_HANDED, true, (double)s->handed_packets, "packets", NULL, NULL);
+	procfs_put(p, M_FLOW_HANDED, true, (double)s->handed_bytes, "bytes", NULL, NULL);
+	if (f->handed_packets)
+		weir_log(p, WEIR_INFO, "flows: the last look found %llu packets, %llu bytes; of these, what "
+		         "came since another collector counts is in its records too",
+		         (unsigned long long)f->handed_packets, (unsigned long long)f->handed_bytes);
 }
 
 static void release(struct weir_plugin *p, struct procfs_flow *f)
@@ -165,11 +186,13 @@ void procfs_flow_off(struct weir_plugin *p)
 
 	if (!f)
 		return;
+	f->ending = true;
 	procfs_flow_finish(p, f);
 	/* The host takes as much as there is, and counts what it has no room for. */
 	do
 		f->emitted = 0;
 	while (flow_flush(f->table, weir_now(p), FLOW_ENGINE_NS, WEIR_END_FORCED));
+	tell_handed(p, f);
 	if (f->lost)
 		weir_log(p, WEIR_WARN, "flows: %llu packets were lost for want of room",
 		         (unsigned long long)f->lost);

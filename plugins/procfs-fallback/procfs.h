@@ -167,6 +167,7 @@ struct procfs {
 	uint32_t flow_from;      /* enum procfs_flow_from */
 
 	struct procfs_flow *flow; /* while that topic is wanted */
+	uint64_t handed_packets, handed_bytes; /* of last looks, since init */
 	struct weir_timer *look; /* whether it is */
 	bool io_on, memory_on;   /* which topics were wanted in the last tick */
 	uint32_t own_pid;        /* never reported; 0: unknown */

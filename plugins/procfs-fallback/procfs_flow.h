@@ -32,6 +32,8 @@ struct procfs_flow {
 	struct weir_fd *watch;
 	uint64_t netns;
 	uint64_t lost;                 /* packets */
+	bool ending;                   /* the last look: another may count already */
+	uint64_t handed_packets, handed_bytes; /* what it found */
 };
 
 #define FLOW_TIMER_NS 100000000ull     /* closings, and whether it is still wanted */
