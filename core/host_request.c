@@ -87,7 +87,7 @@ static void do_limit(struct weir__host *h, struct weir__request *rq)
 
 static void do_switch(struct weir__host *h, struct weir__request *rq)
 {
-	rq->rc = weir__source_switch(h, &rq->sources);
+	rq->later = weir__switch_begin(h, rq);
 }
 
 static void do_tune(struct weir__host *h, struct weir__request *rq)
@@ -170,7 +170,8 @@ static void executed(struct weir__host *h, void *arg)
 {
 	struct weir__request *rq = arg;
 
-	rq->done(h, rq);
+	if (!rq->later)
+		rq->done(h, rq);
 }
 
 int weir__host_request(struct weir__host *h, struct weir__request *rq)

@@ -43,6 +43,7 @@ struct weir__request {
 	enum weir__request_type type;
 	void (*done)(struct weir__host *h, struct weir__request *rq);
 	void *arg;                       /* the asker's */
+	bool later;                      /* it is answered when it is decided, not when it has run */
 	int rc;                          /* out: 0 or -errno; -EPIPE: the host has died */
 	union {
 		struct {

@@ -94,7 +94,7 @@ static void run_stop(struct weir__host *h, const struct weir_source *s)
 	weir__host_left(h, entered);
 }
 
-static int load_object(struct weir__host *h, int i, const struct weir_source *s)
+static int make_object(struct weir__host *h, int i, const struct weir_source *s)
 {
 	int rc = weir__bpf_new(s, h->settings->common.ring_bytes, &h->bpf);
 
@@ -104,16 +104,10 @@ static int load_object(struct weir__host *h, int i, const struct weir_source *s)
 	if (rc)
 		return say(h, i, rc, "prepare", h->fail_text);
 	weir__bpf_shed(h->bpf, h->tune.detach_below);
-	rc = weir__bpf_load(h->bpf);
-	if (rc)
-		return say(h, i, rc, "", weir__bpf_error(h->bpf));
-	weir__bpf_sample(h->bpf, h->tune.weight);
-	weir__bpf_kinds_off(h->bpf, h->tune.kinds_off);
 	return 0;
 }
 
-/* One source up to its start, whole or not at all; its object is the caller's to free. */
-int weir__source_make(struct weir__host *h, int i)
+int weir__source_open(struct weir__host *h, int i)
 {
 	const struct weir_source *s = weir__source_row(h, i);
 	int rc;
@@ -122,16 +116,24 @@ int weir__source_make(struct weir__host *h, int i)
 	h->approx = false;
 	if ((rc = run_step(h, WEIR__IN_PROBE, s->probe)) < 0)
 		return say(h, i, rc, "", h->fail_text);
-	if (s->object) {
-		rc = load_object(h, i, s);
-		if (rc)
-			return rc;
-	} else if ((rc = run_step(h, WEIR__IN_PREPARE, s->prepare)) < 0) {
-		return say(h, i, rc, "prepare", h->fail_text);
+	if (s->object)
+		return make_object(h, i, s);
+	rc = run_step(h, WEIR__IN_PREPARE, s->prepare);
+	return rc < 0 ? say(h, i, rc, "prepare", h->fail_text) : 0;
+}
+
+int weir__source_loaded(struct weir__host *h, int rc)
+{
+	const struct weir_source *s = weir__source_row(h, h->source);
+
+	if (rc)
+		return say(h, h->source, rc, "", weir__bpf_error(h->bpf));
+	if (h->bpf) {
+		weir__bpf_sample(h->bpf, h->tune.weight);
+		weir__bpf_kinds_off(h->bpf, h->tune.kinds_off);
 	}
-	if ((rc = run_step(h, WEIR__IN_SOURCE_START, s->start)) < 0)
-		return say(h, i, rc, "start", h->fail_text);
-	return 0;
+	rc = run_step(h, WEIR__IN_SOURCE_START, s->start);
+	return rc < 0 ? say(h, h->source, rc, "start", h->fail_text) : 0;
 }
 
 int weir__source_run(struct weir__host *h)
@@ -195,7 +197,8 @@ int weir__source_start(struct weir__host *h)
 	for (i = 0; i < (int)h->desc->sources.count && i < 8; i++)
 		snprintf(h->source_reasons[i], sizeof h->source_reasons[i], "not tried");
 	for (place = 0; (i = weir__source_at(h, place)) >= 0; place++) {
-		rc = weir__source_make(h, i);
+		rc = weir__source_open(h, i);
+		rc = rc ? rc : weir__source_loaded(h, h->bpf ? weir__bpf_load(h->bpf) : 0);
 		rc = rc ? rc : weir__source_run(h);
 		if (!rc)
 			return 0;
@@ -299,6 +302,7 @@ void weir__source_stop(struct weir__host *h)
 	struct weir__ledger account;
 	uint32_t topics = (1u << h->topic_count) - 1;
 
+	weir__switch_abort(h);
 	if (!s)
 		return;
 	if (h->tick_on)

@@ -3,15 +3,19 @@
  * Another list of sources for a plugin that runs: the first of it that works takes over,
  * with the plugin's state as it is, so that what the one counts ends where the other begins.
  *
- *   make the new one ready beside the old (programs loaded and attached, but off; sockets open)
+ *   open the new one beside the old ── load its programs, on a thread of their own ── start
  *   ── READY both ── old programs off, new ones on ── BEGIN, END ── old: drained, stopped, gone
  *
+ * Until READY the old one goes on, loop and all; loading takes a second. While steps of the new
+ * one run its side stands in the host's fields, so that what it calls finds its own object.
  * Failure: none of the list works: the old one has noticed nothing, and runs on; the caller
- * decides. Only if the new one's rings cannot be drained is there none at the end. While the
- * new one is made ready its side stands in the host's fields, so that what it calls finds its
- * own object. Host thread only; others see h->bpf change under h->lock.
+ * decides. Only if the new one's rings cannot be drained is there none at the end.
+ * Host thread; but for loader(), which has nothing but the object. Others see h->bpf change
+ * under h->lock.
  */
+#include "host_request.h"
 #include "host_priv.h"
+#include "mem.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +26,20 @@ struct side {
 	struct weir__bpf *bpf;
 	int source;
 	bool approx;
+};
+
+struct weir__switch {
+	struct weir__host *h;
+	struct weir__request *rq;
+	struct call *answer;           /* made beforehand, so that it comes */
+	struct weir__source_list was;
+	struct side next;
+	size_t place;                  /* in the list: what is tried */
+	pthread_t loader;
+	bool loading;
+	bool *ret_decided;             /* of who began it, until it has returned */
+	int rc;                        /* of loading */
+	uv_async_t loaded;
 };
 
 static void exchange(struct weir__host *h, struct side *s)
@@ -45,26 +63,50 @@ static void turn(struct weir__host *h, enum weir_turn turn, uint64_t at_ns, uint
 	weir__host_left(h, entered);
 }
 
-/* Source i in *next, ready and off; or -errno, and the host as it was. */
-static int make_ready(struct weir__host *h, int i, struct side *next)
-{
-	struct weir__bpf *bpf;
-	int rc;
+/* ---- the end -------------------------------------------------------------------------- */
 
-	*next = (struct side){ NULL, i, false };
-	exchange(h, next);
-	turn(h, WEIR_TURN_BESIDE, 0, 0);
-	rc = weir__source_make(h, i);
-	bpf = rc ? h->bpf : NULL;
-	exchange(h, next);
-	weir__bpf_free(bpf);
-	return rc;
+static void free_switch(uv_handle_t *handle)
+{
+	weir__free(handle->data);
 }
 
-static void hand_over(struct weir__host *h, struct side *next)
+static void answered(struct weir__host *h, void *arg)
 {
-	uint64_t before, at;
+	struct weir__request *rq = arg;
 
+	rq->done(h, rq);
+}
+
+static void end(struct weir__switch *w, int rc)
+{
+	struct weir__host *h = w->h;
+
+	if (rc)
+		h->allowed = w->was;
+	h->switching = NULL;
+	w->rq->rc = rc;
+	uv_close((uv_handle_t *)&w->loaded, free_switch);
+	if (w->ret_decided) { /* it is answered as any other request */
+		*w->ret_decided = true;
+		weir__free(w->answer);
+		return;
+	}
+	*w->answer = (struct call){ .done = answered, .arg = w->rq };
+	pthread_mutex_lock(&h->lock);
+	*h->finished_tail = w->answer;
+	h->finished_tail = &w->answer->next;
+	pthread_mutex_unlock(&h->lock);
+	uv_async_send(&h->main_async);
+}
+
+static void hand_over(struct weir__switch *w)
+{
+	struct weir__host *h = w->h;
+	struct side *next = &w->next;
+	uint64_t before, at;
+	int rc;
+
+	snprintf(h->source_reasons[h->source], sizeof h->source_reasons[0], "not tried");
 	turn(h, WEIR_TURN_READY, 0, 0);
 	exchange(h, next);
 	turn(h, WEIR_TURN_READY, 0, 0);
@@ -77,39 +119,142 @@ static void hand_over(struct weir__host *h, struct side *next)
 	turn(h, WEIR_TURN_BEGIN, at, at - before);
 	exchange(h, next);
 	turn(h, WEIR_TURN_END, at, at - before);
+	h->switching = NULL; /* what follows is no abort */
 	weir__source_stop(h);
 	exchange(h, next);
-}
-
-int weir__source_switch(struct weir__host *h, const struct weir__source_list *list)
-{
-	const struct weir__source_list was = h->allowed;
-	struct side next;
-	int rc = -ENOENT, i;
-
-	if (!h->started || h->source < 0 || h->waiting || !weir__desc_switches(h->desc))
-		return -ESHUTDOWN;
-	h->allowed = *list;
-	h->reason[0] = 0;
-	for (i = 0; i < (int)h->desc->sources.count && i < 8; i++)
-		if (i != h->source)
-			snprintf(h->source_reasons[i], sizeof h->source_reasons[i], "not tried");
-	for (size_t place = 0; (i = weir__source_at(h, place)) >= 0; place++) {
-		if (i == h->source)
-			return 0;
-		rc = make_ready(h, i, &next);
-		if (!rc)
-			break;
-		weir__host_set_reason(h, "source %s: %s", weir__source_row(h, i)->name, h->source_reasons[i]);
-	}
-	if (rc) {
-		h->allowed = was;
-		return rc;
-	}
-	snprintf(h->source_reasons[h->source], sizeof h->source_reasons[0], "not tried");
-	hand_over(h, &next);
 	rc = weir__source_run(h);
 	if (!rc && h->bpf)
 		weir__drain_now(h); /* nobody was woken meanwhile */
-	return rc;
+	end(w, rc);
+}
+
+/* ---- the beginning -------------------------------------------------------------------- */
+
+static void *loader(void *arg)
+{
+	struct weir__switch *w = arg;
+
+	pthread_setname_np(pthread_self(), "weir-load");
+	weir__fatal_enter(&w->h->who);
+	w->rc = weir__bpf_load(w->next.bpf);
+	weir__fatal_leave(&w->h->who);
+	uv_async_send(&w->loaded);
+	return NULL;
+}
+
+/* It did not work: what it had goes. The host has the old side. */
+static void passed_over(struct weir__switch *w, int i, int rc)
+{
+	weir__bpf_free(w->next.bpf);
+	w->next.bpf = NULL;
+	w->rc = rc;
+	w->place++;
+	weir__host_set_reason(w->h, "source %s: %s", weir__source_row(w->h, i)->name, w->h->source_reasons[i]);
+}
+
+/* True: the new one has taken over, or none can any more. */
+static bool use(struct weir__switch *w)
+{
+	int i = w->next.source, rc;
+
+	exchange(w->h, &w->next);
+	rc = weir__source_loaded(w->h, w->rc);
+	exchange(w->h, &w->next);
+	if (rc)
+		passed_over(w, i, rc);
+	else
+		hand_over(w);
+	return !rc;
+}
+
+/* The next of the list, up to what takes long. */
+static void try_on(struct weir__switch *w)
+{
+	struct weir__host *h = w->h;
+	int i, rc;
+
+	w->rc = w->place ? w->rc : -ENOENT;
+	while ((i = weir__source_at(h, w->place)) >= 0) {
+		if (i == h->source) {
+			end(w, 0);
+			return;
+		}
+		w->next = (struct side){ NULL, i, false };
+		exchange(h, &w->next);
+		turn(h, WEIR_TURN_BESIDE, 0, 0);
+		rc = weir__source_open(h, i);
+		exchange(h, &w->next);
+		if (rc) {
+			passed_over(w, i, rc);
+			continue;
+		}
+		w->rc = 0;
+		if (w->next.bpf && !pthread_create(&w->loader, NULL, loader, w)) {
+			w->loading = true;
+			return;
+		}
+		if (w->next.bpf) /* no thread: then here */
+			w->rc = weir__bpf_load(w->next.bpf);
+		if (use(w))
+			return;
+	}
+	end(w, w->rc);
+}
+
+static void on_loaded(uv_async_t *async)
+{
+	struct weir__switch *w = async->data;
+
+	if (!w->loading)
+		return;
+	pthread_join(w->loader, NULL);
+	w->loading = false;
+	if (!use(w))
+		try_on(w);
+}
+
+void weir__switch_abort(struct weir__host *h)
+{
+	struct weir__switch *w = h->switching;
+
+	if (!w)
+		return;
+	if (w->loading)
+		pthread_join(w->loader, NULL);
+	w->loading = false;
+	weir__bpf_free(w->next.bpf);
+	end(w, -ECANCELED);
+}
+
+bool weir__switch_begin(struct weir__host *h, struct weir__request *rq)
+{
+	struct weir__switch *w;
+	bool decided = false;
+
+	weir__switch_abort(h);
+	rq->rc = -ESHUTDOWN;
+	if (!h->started || h->source < 0 || h->waiting || !weir__desc_switches(h->desc))
+		return false;
+	rq->rc = -ENOMEM;
+	w = weir__zalloc(sizeof *w);
+	if (!w || !(w->answer = weir__zalloc(sizeof *w->answer)) || uv_async_init(&h->loop, &w->loaded, on_loaded)) {
+		weir__free(w ? w->answer : NULL);
+		weir__free(w);
+		return false;
+	}
+	w->loaded.data = w;
+	w->h = h;
+	w->rq = rq;
+	w->was = h->allowed;
+	w->ret_decided = &decided;
+	h->switching = w;
+	h->allowed = rq->sources;
+	h->reason[0] = 0;
+	for (int i = 0; i < (int)h->desc->sources.count && i < 8; i++)
+		if (i != h->source)
+			snprintf(h->source_reasons[i], sizeof h->source_reasons[i], "not tried");
+	try_on(w);
+	if (!decided)
+		w->ret_decided = NULL;
+	return !decided;
 }

@@ -154,10 +154,10 @@ void weir__sup_copy_reasons(struct sup_plugin *p)
 }
 
 /* While nobody starts, the kernel's parsed BTF and libbpf's heap are not needed. */
-static void release_start_memory(struct weir__supervisor *s)
+void weir__sup_release_start_memory(struct weir__supervisor *s)
 {
 	for (struct sup_plugin *p = s->plugins; p; p = p->next)
-		if (p->state == WEIR__STARTING)
+		if (p->state == WEIR__STARTING || p->switching)
 			return;
 	weir__kernel_btf_release();
 	malloc_trim(0);
@@ -224,7 +224,7 @@ static void start_done(struct weir__host *h, struct weir__request *rq)
 		if (p->wanted != p->start_wanted) /* it changed while the host started */
 			set_wanted(p, p->wanted);
 	}
-	release_start_memory(p->sup);
+	weir__sup_release_start_memory(p->sup);
 	weir__sup_reconcile(p->sup);
 }
 

@@ -239,6 +239,7 @@ void weir__sup_upgrade_cancel(struct sup_plugin *p);
 bool weir__sup_upgrade_died(struct weir__supervisor *s, const struct weir__host *h, const char *why);
 /* What it needs of the others. */
 void weir__sup_answer_waiters(struct sup_plugin *p, int err, const char *message);
+void weir__sup_release_start_memory(struct weir__supervisor *s); /* unless one loads still */
 /* sup_switch.c: the sources of its settings, from now on. */
 void weir__sup_switch(struct sup_plugin *p);
 void weir__sup_copy_reasons(struct sup_plugin *p);

@@ -47,8 +47,9 @@ static void switch_done(struct weir__host *h, struct weir__request *rq)
 	if (p->host != h)
 		return;
 	p->switching--;
-	if (p->state == WEIR__RUNNING)
+	if (p->state == WEIR__RUNNING && rc != -ECANCELED) /* else another has come after it */
 		switched(p, rc);
+	weir__sup_release_start_memory(p->sup);
 	weir__sup_reconcile(p->sup);
 }
 

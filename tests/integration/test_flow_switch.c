@@ -300,7 +300,7 @@ static void switched(void **state)
 {
 	static const struct turn turns[] = {
 		{ "packet", "packet", true }, { "diag", "diag", true }, { "packet,diag", "packet", true },
-		{ "diag,packet", "diag", true }, { "nothing,diag", "diag", true }, { "packet", "packet", true },
+		{ "diag,packet", "diag", true }, { "replay,diag", "diag", true }, { "packet", "packet", true },
 	};
 
 	(void)state;
