@@ -179,17 +179,17 @@ void weir__sup_update(struct weir__supervisor *s, const char *name, struct weir_
 	struct weir__source_list before, after;
 	struct weir__settings *old;
 
+	weir__source_list_of(&configured(p)->common, &before);
+	weir__source_list_of(&settings->common, &after);
+	if (memcmp(&before, &after, sizeof before) && (p->state != WEIR__RUNNING || p->upgrade)) {
+		weir__sup_replace(s, name, settings, ""); /* there is no source that could hand over */
+		return;
+	}
 	if (p->next_settings || !p->host) {
 		/* on its way to other settings already, or nothing runs (or something lost) */
 		free_next(p);
 		p->next_settings = settings;
 		weir__sup_adopt(p);
-		return;
-	}
-	weir__source_list_of(&p->settings->common, &before);
-	weir__source_list_of(&settings->common, &after);
-	if (p->upgrade && memcmp(&before, &after, sizeof before)) {
-		weir__sup_replace(s, name, settings, "");
 		return;
 	}
 	old = weir__sup_exchange(p, settings);

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define RECORDS_STEP 4096       /* emitted in one step, as network does */
+#define IDLE_TICK_NS 10000000ull
 
 static void *account(void *arg, void *ptr, size_t size)
 {
@@ -66,7 +67,8 @@ int procfs_flow_add(void *arg, const struct weir_flow_key *k, const struct weir_
 		work(arg, f);
 		rc = flow_add(f->table, k, d, x);
 	}
-	if (f->ending && !rc) {
+	/* What ended before is only this plugin's. Idle times have the kernel's ticks. */
+	if (f->ending && !rc && d->first_ns + d->span * 1024ull + IDLE_TICK_NS >= f->wanted_ns) {
 		f->handed_packets += d->packets[0] + d->packets[1];
 		f->handed_bytes += d->bytes[0] + d->bytes[1];
 	}
@@ -98,6 +100,7 @@ static void on_timer(struct weir_plugin *p, void *arg)
 		procfs_flow_off(p);
 		return;
 	}
+	f->wanted_ns = now;
 	if (!f->working && now - f->round_ns >= s->flow_interval_ns) {
 		f->round_ns = now;
 		f->working = true;

@@ -32,6 +32,7 @@ struct procfs_flow {
 	struct weir_fd *watch;
 	uint64_t netns;
 	uint64_t lost;                 /* packets */
+	uint64_t wanted_ns;            /* when it was last known to be */
 	bool ending;                   /* the last look: another may count already */
 	uint64_t handed_packets, handed_bytes; /* what it found */
 };

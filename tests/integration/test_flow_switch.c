@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define HEADERS 52
 #define CHUNK 10000
@@ -73,11 +74,14 @@ static void send_datagrams(void)
 {
 	static char buf[DATAGRAM];
 
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 100; i++) {
+		struct timespec pause = { 0, 100000 };
+
 		assert_int_equal(send(c.fd[0], buf, sizeof buf, 0), sizeof buf);
 		assert_int_equal(recv(c.fd[1], buf, sizeof buf, 0), sizeof buf);
 		c.sent += DATAGRAM;
 		c.datagrams++;
+		nanosleep(&pause, NULL);
 	}
 }
 
@@ -100,7 +104,7 @@ static void transfer_for(unsigned ms)
 {
 	for (unsigned i = 0; i < ms; i += 10) {
 		transfer();
-		poll(NULL, 0, 10);
+		poll(NULL, 0, c.udp ? 0 : 10);
 	}
 }
 
@@ -329,7 +333,7 @@ static void switched_bpf(void **state)
 	assert_int_equal(c.uncounted, 0);
 }
 
-/* Datagrams, 2000 a second: each is in one record. */
+/* Datagrams, some thousands a second: each is in one record. */
 static void datagrams(void **state)
 {
 	static const struct turn turns[] = {
@@ -347,6 +351,73 @@ static void datagrams(void **state)
 	json_decref(wait_for(&d, uses, (void *)(uintptr_t)"packet", "packet"));
 	open_datagrams();
 	take_turns(turns, sizeof turns / sizeof turns[0], "datagrams, bpf and packet by turns");
+}
+
+static pid_t ask_for_source(const char *source)
+{
+	pid_t pid = fork();
+	char line[512];
+
+	if (pid)
+		return pid;
+	snprintf(line, sizeof line, "WEIR_CONTROL_SOCKET=%s exec timeout 30 %s set network.sources %s >/dev/null 2>&1",
+	         d.socket, WEIR_BINARY, source);
+	execl("/bin/sh", "sh", "-c", line, NULL);
+	_exit(127);
+}
+
+/* None of the sources that are wanted works: the plugin fails, as it would have at its start, and one
+ * that works makes it run again. What runs is not touched by what cannot be. */
+static void none_works(void **state)
+{
+	json_t *s;
+
+	(void)state;
+	begin("diag");
+	assert_int_not_equal(weir("set network.sources replay"), 0);
+	says("replay.file");
+	s = ask("status");
+	assert_string_not_equal(text(plugin_of(s, "network"), "state"), "running");
+	json_decref(s);
+	assert_int_equal(weir("set network.sources packet"), 0);
+	json_decref(wait_for(&d, uses, (void *)(uintptr_t)"packet", "packet"));
+	assert_int_equal(weir("set network.sources replay,diag"), 0);
+	json_decref(wait_for(&d, uses, (void *)(uintptr_t)"diag", "diag"));
+	s = ask("status");
+	assert_true(num(plugin_of(s, "network"), "restarts") <= 2); /* of the failure */
+	assert_all_balanced(s);
+	json_decref(s);
+	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
+	daemon_clean(&d);
+}
+
+/* The daemon ends, or the plugin is disabled, while programs are loaded for it: what waits is
+ * answered, and what was counted is recorded. */
+static void interrupted(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	if (no_bpf()) {
+		printf("SKIP: interrupted: %s\n", no_bpf());
+		skip();
+	}
+	begin("diag");
+	open_connection();
+	transfer_for(100);
+	pid = ask_for_source("bpf");
+	transfer_for(100);
+	switch_by("disable network");
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	switch_by("enable network");
+	json_decref(wait_for(&d, uses, (void *)(uintptr_t)"bpf", "bpf"));
+	c.uncounted = c.sent;
+	pid = ask_for_source("packet");
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	pid = ask_for_source("bpf");
+	transfer_for(100);
+	finish("interrupted");
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 /* network is disabled, procfs-fallback steps in, and out again. Both may be there for the moment
@@ -380,6 +451,8 @@ int main(void)
 		cmocka_unit_test_teardown(switched, clean),
 		cmocka_unit_test_teardown(switched_bpf, clean),
 		cmocka_unit_test_teardown(datagrams, clean),
+		cmocka_unit_test_teardown(none_works, clean),
+		cmocka_unit_test_teardown(interrupted, clean),
 		cmocka_unit_test_teardown(fallback, clean),
 	};
 
