@@ -59,13 +59,13 @@ bool weir__sup_provides(const struct sup_plugin *p, const char *topic)
 
 /* ---- fallback --------------------------------------------------------------------- */
 
-/* Does a collector that is no stand-in have this topic, or is it about to? */
-static bool topic_served(struct weir__supervisor *s, const char *topic)
+/* Does a collector that is no stand-in have this topic, or, unless `now`, is it about to? */
+static bool topic_served(struct weir__supervisor *s, const char *topic, bool now)
 {
 	for (struct sup_plugin *p = s->plugins; p; p = p->next)
 		/* A probe of one that was suspended serves nobody yet. */
 		if (!weir__sup_is_fallback(p) && weir__sup_provides(p, topic) && !p->budget.probing &&
-		    (p->state == WEIR__RUNNING || weir__sup_back_soon(p)))
+		    (p->state == WEIR__RUNNING || (!now && weir__sup_back_soon(p))))
 			return true;
 	return false;
 }
@@ -78,12 +78,14 @@ static uint32_t wanted_topics(struct sup_plugin *p)
 	uint32_t mask = 0;
 
 	for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
+		/* It does not step in for what comes back soon; but one that has serves until then. */
+		bool serves = p->state == WEIR__RUNNING && p->wanted & 1u << bit;
 		size_t n = strcspn(at, " ");
 		char topic[32];
 
 		snprintf(topic, sizeof topic, "%.*s", (int)n, at);
 		if (always || (weir__has_word(p->desc->fallback_for, topic, strlen(topic)) &&
-		               !topic_served(p->sup, topic)))
+		               !topic_served(p->sup, topic, serves)))
 			mask |= 1u << bit;
 		at += n + (at[n] == ' ');
 	}
@@ -124,6 +126,26 @@ static void update_wanted(struct sup_plugin *p)
 	if (mask != p->wanted && p->state == WEIR__RUNNING)
 		set_wanted(p, mask);
 	p->wanted = mask;
+}
+
+/* To stand-ins for it, before it starts: what they serve may soon be served. */
+static void announce(struct sup_plugin *p)
+{
+	for (struct sup_plugin *q = p->sup->plugins; q; q = q->next) {
+		bool stands_in = q->desc && q->state == WEIR__RUNNING && weir__sup_is_fallback(q), serves = false;
+		const char *at = stands_in && q->desc->topics ? q->desc->topics : "";
+
+		for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
+			size_t n = strcspn(at, " ");
+			char topic[32];
+
+			snprintf(topic, sizeof topic, "%.*s", (int)n, at);
+			serves |= (q->wanted & 1u << bit) && weir__sup_provides(p, topic);
+			at += n + (at[n] == ' ');
+		}
+		if (serves && q != p)
+			set_wanted(q, q->wanted);
+	}
 }
 
 /* ---- start ---------------------------------------------------------------------------- */
@@ -244,6 +266,7 @@ static void begin_start(struct sup_plugin *p)
 	if (weir__sup_crashed_before(p))
 		return;
 	weir__breaker_try(&p->breaker);
+	announce(p);
 	if (p->starts++)
 		p->restarts++;
 	p->metrics = weir__metrics_set_new(p->name, &p->desc->metrics);

@@ -7,7 +7,8 @@
  * Off: a last round, then every flow ends with what it had since its last record (forced end), and
  * nothing is kept. So no byte is in two records of this plugin. The host says at once when the
  * topic is served again; of what the last look finds, that may be in the other's records too which
- * passed since then: it is counted (handed over).
+ * passed since then: it is counted (handed over). So that it is little, the sockets are read ten times
+ * a second while another is about to start.
  * Failure modes: no source works, no memory: said by the tick, which tries again.
  * Threads: the host's loop.
  */
@@ -17,6 +18,7 @@
 
 #define RECORDS_STEP 4096       /* emitted in one step, as network does */
 #define IDLE_TICK_NS 10000000ull
+#define SOON_NS 3000000000ull   /* network's programs are checked by the kernel for a second */
 
 static void *account(void *arg, void *ptr, size_t size)
 {
@@ -90,24 +92,31 @@ void procfs_flow_listen(void *arg, const struct weir_flow_listen *l)
 
 /* ---- on and off -------------------------------------------------------------------- */
 
+/* A step, of a new round if it is time for one. */
+static void step(struct weir_plugin *p, struct procfs_flow *f, bool due)
+{
+	/* Owners that are still looked for can wait. */
+	if (due && (!f->working || !procfs_flow_reads(f))) {
+		f->round_ns = weir_now(p);
+		f->working = true;
+		procfs_flow_begin(p, f);
+	}
+	f->working = procfs_flow_step(p, f);
+	work(p, f);
+}
+
 static void on_timer(struct weir_plugin *p, void *arg)
 {
 	struct procfs *s = weir_state(p);
 	struct procfs_flow *f = arg;
-	uint64_t now = weir_now(p);
+	uint64_t now = weir_now(p), interval = now < f->soon_ns ? FLOW_TIMER_NS : s->flow_interval_ns;
 
 	if (!p->host->topic_wanted(p, "flow")) {
 		procfs_flow_off(p);
 		return;
 	}
 	f->wanted_ns = now;
-	if (!f->working && now - f->round_ns >= s->flow_interval_ns) {
-		f->round_ns = now;
-		f->working = true;
-		procfs_flow_begin(p, f);
-	}
-	f->working = procfs_flow_step(p, f);
-	work(p, f);
+	step(p, f, now - f->round_ns + FLOW_TIMER_NS / 2 >= interval);
 }
 
 /* What the last look has found, which another collector may have counted too. */
@@ -163,13 +172,20 @@ static int make(struct weir_plugin *p, struct procfs_flow *f)
 	return f->timer ? 0 : weir_fail(p, -ENOMEM, "no memory for a timer");
 }
 
-int procfs_flow_on(struct weir_plugin *p)
+int procfs_flow_on(struct weir_plugin *p, bool soon)
 {
 	struct procfs *s = weir_state(p);
 	int rc;
 
-	if (s->flow)
+	if (s->flow) {
+		if (soon)
+			s->flow->soon_ns = weir_now(p) + SOON_NS;
+		step(p, s->flow, true);
+		/* To its end, if that is near: it may be the last but one. */
+		for (int i = 0; i < 3 && procfs_flow_reads(s->flow); i++)
+			step(p, s->flow, false);
 		return 0;
+	}
 	s->flow = weir_alloc(p, sizeof *s->flow);
 	if (!s->flow)
 		return weir_fail(p, -ENOMEM, "no memory for flows");

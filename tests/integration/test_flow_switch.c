@@ -21,7 +21,7 @@ static const char yaml[] =
 	"control: {socket: '@S'}\nhttp: {listen: ''}\nstate_dir: '@D/state'\nplugin_dirs: ['@P']\n"
 	"plugins:\n"
 	"  network: {sources: [diag], flow_producer: {flow_store_poll_interval: 200ms}}\n"
-	"  procfs-fallback: {interval: 1s, flow: {interval: 200ms}}\n"
+	"  procfs-fallback: {interval: 1s, flow: {interval: 5s}}\n"
 	"  stdout: {format: json, file: '@D/flows', topics: flow}\n";
 
 static struct {
@@ -391,6 +391,31 @@ static void none_works(void **state)
 	daemon_clean(&d);
 }
 
+/* Programs that the kernel refuses: passed over, and the next of the list takes over. */
+static void without_rights(void **state)
+{
+	const uint64_t without = fixture_without;
+	json_t *s, *one;
+	size_t i;
+
+	(void)state;
+	fixture_without = without | 1ull << 39 | 1ull << 21; /* CAP_BPF, CAP_SYS_ADMIN */
+	begin("diag");
+	fixture_without = without;
+	open_connection();
+	transfer_for(100);
+	switch_by("set network.sources bpf,packet");
+	s = ask("status");
+	assert_true(uses(s, (void *)(uintptr_t)"packet"));
+	json_array_foreach(json_object_get(plugin_of(s, "network"), "sources"), i, one)
+		if (!strcmp(text(one, "name"), "bpf"))
+			assert_string_equal(text(one, "state"), "failed");
+	json_decref(s);
+	transfer_for(300);
+	finish("bpf refused");
+	assert_int_equal(c.uncounted, 0);
+}
+
 /* The daemon ends, or the plugin is disabled, while programs are loaded for it: what waits is
  * answered, and what was counted is recorded. */
 static void interrupted(void **state)
@@ -452,6 +477,7 @@ int main(void)
 		cmocka_unit_test_teardown(switched_bpf, clean),
 		cmocka_unit_test_teardown(datagrams, clean),
 		cmocka_unit_test_teardown(none_works, clean),
+		cmocka_unit_test_teardown(without_rights, clean),
 		cmocka_unit_test_teardown(interrupted, clean),
 		cmocka_unit_test_teardown(fallback, clean),
 	};
