@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define SERVER "127.0.0.62"
@@ -72,7 +73,26 @@ static void serve(int udp, int listener)
 	}
 }
 
-static void begin(const char *source)
+/* One that does not count, until there is a record: then all of the way is there. */
+static void warm_up(void)
+{
+	static const uint8_t q[] = "\0\0\1\0\0\1\0\0\0\0\0\0\4warm\4test\0\0\1\0\1";
+	struct stat st = { 0 };
+	char path[300];
+
+	snprintf(path, sizeof path, "%s/dns", d.dir);
+	for (int i = 0; i < 200 && (stat(path, &st) || !st.st_size); i++) {
+		uint8_t away[512];
+
+		assert_int_equal(send(c.udp, q, sizeof q - 1, 0), sizeof q - 1);
+		poll(NULL, 0, 50);
+		while (recv(c.udp, away, sizeof away, MSG_DONTWAIT) > 0)
+			;
+	}
+	assert_true(st.st_size > 0);
+}
+
+static void begin(void)
 {
 	int udp = make(SOCK_DGRAM, true), listener = make(SOCK_STREAM, true);
 
@@ -87,7 +107,7 @@ static void begin(const char *source)
 	c.tcp = make(SOCK_STREAM, false);
 	close(udp);
 	close(listener);
-	(void)source;
+	warm_up();
 }
 
 /* One question over each transport: aNNNNN.test, bNNNNN.test. Answers are read away. */
@@ -175,6 +195,10 @@ static void read_records(unsigned *ret_others)
 		unsigned n;
 
 		assert_non_null(r);
+		if (!strcmp(text(r, "name"), "warm.test")) {
+			json_decref(r);
+			continue;
+		}
 		if (sscanf(text(r, "name"), "%c%5u.test", &transport, &n) != 2 || n >= c.asked ||
 		    strcmp(text(r, "outcome"), "answered")) {
 			if (++*ret_others < 10)
@@ -219,7 +243,7 @@ static void switched(void **state)
 		printf("SKIP: switched: %s\n", no_bpf());
 		skip();
 	}
-	begin("packet");
+	begin();
 	ask_for(300);
 	for (int i = 0; i < 3; i++) {
 		switch_to("bpf");
