@@ -259,6 +259,7 @@ static void *thread_main(void *arg)
 	h->who = (struct weir__fatal_who){ .plugin = h->plugin.name, .doing = &h->account->doing };
 	weir__fatal_enter(&h->who);
 	uv_run(&h->loop, UV_RUN_DEFAULT);
+	weir__switch_abort(h); /* its loader has a handle of this loop */
 	uv_walk(&h->loop, close_handle, NULL);
 	uv_run(&h->loop, UV_RUN_DEFAULT);
 	weir__fatal_leave(&h->who);
