@@ -105,7 +105,7 @@ static const struct weir_option common_options[] = {
 	                     "Longest time a failing plugin is left alone",
 	                     .min = 100 * MS, .max = 86400 * S, LIVE),
 	WEIR_OPTION_LIST(COMMON, sources, "sources", "",
-	                 "Which of the collector's sources to try, in this order; none means all, best first",
+	                 "Which of the collector's sources to try, in this order; none means all, best first. Changed while it runs, the first that works takes over, without a restart where the plugin can",
 	                 FOR_COLLECTORS),
 	/* 64 KiB: the largest page, and a ring is at least one */
 	WEIR_OPTION_BYTES(COMMON, ring_bytes, "ring", "512KiB",

@@ -64,7 +64,8 @@ static const struct column source_columns[] = {
 	C(weir_source, name, TEXT), C(weir_source, doc, TEXT), C(weir_source, quality, TEXT),
 	C(weir_source, object, OBJECT), C(weir_source, object_end, OBJECT),
 	T(weir_source, programs, PROGRAMS), C(weir_source, start, CALLBACK),
-	C(weir_source, tick, CALLBACK), C(weir_source, interval_offset, U32), END };
+	C(weir_source, tick, CALLBACK), C(weir_source, interval_offset, U32),
+	C(weir_source, turn, CALLBACK), END };
 static const struct column desc_columns[] = {
 	C(weir_plugin_desc, kind, U32), C(weir_plugin_desc, flags, U32),
 	C(weir_plugin_desc, state_size, U32), C(weir_plugin_desc, needs, U64),

@@ -259,6 +259,7 @@ static void *thread_main(void *arg)
 	h->who = (struct weir__fatal_who){ .plugin = h->plugin.name, .doing = &h->account->doing };
 	weir__fatal_enter(&h->who);
 	uv_run(&h->loop, UV_RUN_DEFAULT);
+	weir__switch_abort(h); /* its loader has a handle of this loop */
 	uv_walk(&h->loop, close_handle, NULL);
 	uv_run(&h->loop, UV_RUN_DEFAULT);
 	weir__fatal_leave(&h->who);
@@ -310,6 +311,7 @@ static struct weir__host *new_handle(uv_loop_t *main_loop, const struct weir_plu
 	h->metrics = metrics;
 	h->events = *events;
 	h->source = h->spoke = -1;
+	weir__source_list_of(&settings->common, &h->allowed);
 	h->calls_tail = &h->calls;
 	h->finished_tail = &h->finished;
 	h->inbox_tail = &h->inbox;

@@ -151,6 +151,16 @@ void weir__host_collect(struct weir__host *h);
 void weir__host_set_latency(struct weir__host *h, uint32_t latency);
 void weir__host_set_wanted(struct weir__host *h, uint32_t topics);
 
+/* Names of sources in the order in which they are tried; none: all, best first. As many as
+ * a descriptor has at most. */
+struct weir__source_list {
+	uint32_t count;
+	char names[8][32];
+};
+/* Can all its sources take turns, so that another list is no new start? */
+bool weir__desc_switches(const struct weir_plugin_desc *d);
+void weir__source_list_of(const struct weir__common_config *c, struct weir__source_list *ret);
+
 /* What the resource manager wants of it (budget.h). host_tune.c. */
 struct weir__tune;
 void weir__host_tune(struct weir__host *h, const struct weir__tune *t);

@@ -59,6 +59,7 @@ struct weir__end_account {
 	X(PROBE,        "probe",        "a source's probe()")                  \
 	X(PREPARE,      "prepare",      "a source's prepare()")                \
 	X(SOURCE_START, "source-start", "a source's start()")                  \
+	X(TURN, "turn", "a source's turn()")                                   \
 	X(SOURCE_STOP,  "source-stop",  "a source's stop()")                   \
 	X(RECORD,       "record",       "a drain of the rings with its record()") \
 	X(TICK,         "tick",         "a source's tick()")                   \

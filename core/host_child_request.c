@@ -96,6 +96,7 @@ static void done(struct weir__host *h, struct weir__request *rq)
 	case WEIR__HOST_START:
 	case WEIR__HOST_PREPARE:
 	case WEIR__HOST_TAKE:
+	case WEIR__HOST_SWITCH:
 		send_started(type, c->id, rq->rc, NULL, false);
 		break;
 	case WEIR__HOST_ADOPT:
@@ -223,6 +224,13 @@ static int prepare(struct child_call *c, const char *body, size_t len, int *fds,
 			return -EINVAL;
 		memcpy(&c->rq.limit, body, len);
 		return 0;
+	case WEIR__HOST_SWITCH:
+		if (len != sizeof c->rq.sources)
+			return -EINVAL;
+		memcpy(&c->rq.sources, body, len);
+		for (size_t i = 0; i < 8; i++)
+			c->rq.sources.names[i][sizeof c->rq.sources.names[0] - 1] = 0;
+		return c->rq.sources.count <= 8 ? 0 : -EINVAL;
 	case WEIR__HOST_TUNE:
 		if (len != sizeof c->rq.tune)
 			return -EINVAL;

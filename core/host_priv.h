@@ -19,6 +19,9 @@ struct call {
 	void *arg;
 };
 
+struct weir__request;
+struct weir__switch;
+
 struct route_slot {
 	struct weir__route *route;
 	struct weir__route_account *account; /* topics, and the source side at attach */
@@ -93,6 +96,8 @@ struct weir__host {
 	char beside_source[32];
 	int source;                    /* index, -1 none */
 	int spoke;                     /* the last one: what a plugin emits when it stops is of it */
+	struct weir__switch *switching; /* to another source, or NULL */
+	struct weir__source_list allowed; /* of the settings, or of a later switch */
 	bool approx;                   /* source_approx() of the running one */
 	uv_timer_t tick;
 	bool tick_on;
@@ -226,10 +231,26 @@ static inline bool limit_take(struct weir__host *h)
 
 /* host_source.c */
 int weir__source_start(struct weir__host *h);
+const struct weir_source *weir__source_row(struct weir__host *h, int i);
+/* The source at a place of the list: its index, or -1. */
+int weir__source_at(struct weir__host *h, size_t place);
+/* Source i becomes h->source: probed, prepared, with an object (h->bpf) if it has one, which is
+ * to be loaded next. On failure h->bpf is the caller's to free, here and below. */
+int weir__source_open(struct weir__host *h, int i);
+/* rc: of loading. Set and start it. */
+int weir__source_loaded(struct weir__host *h, int rc);
+/* Its programs on, its rings and ticks too. */
+int weir__source_run(struct weir__host *h);
+/* host_switch.c: another list; the first that works of it takes over. True: it is not decided
+ * yet, and rq is answered later; else rq->rc says. */
+bool weir__switch_begin(struct weir__host *h, struct weir__request *rq);
+/* One that is under way ends with -ECANCELED, and the source stays. */
+void weir__switch_abort(struct weir__host *h);
 /* In steps, for one that takes over: up to prepare(); start(); its tick; stop(). */
 int weir__source_prepare(struct weir__host *h, const char *name);
 int weir__source_begin(struct weir__host *h);
 void weir__source_tick(struct weir__host *h, bool on);
+void weir__source_tick_now(struct weir__host *h); /* the next one at once */
 void weir__source_end(struct weir__host *h);
 void weir__source_forget(struct weir__host *h, const struct weir_source *s);
 void weir__source_widen(struct weir__host *h, bool wide); /* ticks at half the rate */

@@ -147,6 +147,8 @@ int weir__remote_send(struct weir__remote *r, uint32_t id, const struct weir__re
 		return send_bytes(r->link, type, id, &rq->latency, sizeof rq->latency);
 	case WEIR__HOST_LIMIT:
 		return send_bytes(r->link, type, id, &rq->limit, sizeof rq->limit);
+	case WEIR__HOST_SWITCH:
+		return send_bytes(r->link, type, id, &rq->sources, sizeof rq->sources);
 	case WEIR__HOST_TUNE:
 		return send_bytes(r->link, type, id, &rq->tune, sizeof rq->tune);
 	case WEIR__HOST_QUERY:
@@ -180,6 +182,16 @@ static void map_cpus(struct weir__remote *r, uint32_t cpus, int fd)
 	r->cpus_len = len;
 }
 
+/* It has other programs now, or none: what is known of the ones before is in its account. */
+static void unmap_cpus(struct weir__remote *r)
+{
+	weir__meter_close(r->h->far_meter);
+	r->h->far_meter = NULL;
+	if (r->h->far_cpus)
+		munmap((void *)(uintptr_t)r->h->far_cpus, r->cpus_len);
+	r->h->far_cpus = NULL;
+}
+
 static bool took_start(struct weir__remote *r, struct weir__request *rq, const char *body, size_t len,
                        const int *fds, size_t fd_count)
 {
@@ -196,11 +208,13 @@ static bool took_start(struct weir__remote *r, struct weir__request *rq, const c
 		end_text(s.source_reasons[i], sizeof s.source_reasons[i]);
 		snprintf(h->source_reasons[i], sizeof h->source_reasons[i], "%s", s.source_reasons[i]);
 	}
+	if (rq->type == WEIR__HOST_SWITCH && (!rq->rc || h->source < 0))
+		unmap_cpus(r);
 	if (fd_count)
 		map_cpus(r, s.cpus, fds[0]);
 	if (fd_count > 1 && s.cpus == weir__possible_cpus() && !h->far_meter)
 		weir__meter_open(fds[0], fds[1], s.cpus, &h->far_meter); /* else: not metered */
-	h->started = !rq->rc;
+	h->started = rq->type == WEIR__HOST_SWITCH ? h->started : !rq->rc;
 	if (rq->type == WEIR__HOST_ADOPT)
 		rq->adopt.adopted = s.adopted;
 	return true;
@@ -299,6 +313,7 @@ bool weir__remote_took(struct weir__remote *r, struct weir__request *rq, const c
 	case WEIR__HOST_PREPARE:
 	case WEIR__HOST_ADOPT:
 	case WEIR__HOST_TAKE:
+	case WEIR__HOST_SWITCH:
 		return took_start(r, rq, body, len, fds, fd_count);
 	case WEIR__HOST_STOP:
 		return took_stop(r, rq, body, len);

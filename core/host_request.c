@@ -66,6 +66,7 @@ static void do_snapshot(struct weir__host *h, struct weir__request *rq)
 static void do_wanted(struct weir__host *h, struct weir__request *rq)
 {
 	weir__host_set_wanted(h, rq->wanted.wanted);
+	weir__source_tick_now(h); /* a stand-in is to step in, or out, at once */
 }
 
 static void do_latency(struct weir__host *h, struct weir__request *rq)
@@ -82,6 +83,11 @@ static void do_limit(struct weir__host *h, struct weir__request *rq)
 		weir__route_tune(r, rq->limit.limit, rq->limit.policy);
 	else
 		rq->rc = -ENOENT;
+}
+
+static void do_switch(struct weir__host *h, struct weir__request *rq)
+{
+	rq->later = weir__switch_begin(h, rq);
 }
 
 static void do_tune(struct weir__host *h, struct weir__request *rq)
@@ -134,6 +140,7 @@ static const struct {
 	WEIR__ROW(CLOSE, not_here),
 	WEIR__ROW(SNAPSHOT, do_snapshot), WEIR__ROW(WANTED, do_wanted),
 	WEIR__ROW(LATENCY, do_latency),   WEIR__ROW(LIMIT, do_limit),
+	WEIR__ROW(SWITCH, do_switch),
 	WEIR__ROW(TUNE, do_tune),         WEIR__ROW(QUERY, do_query),
 	WEIR__ROW(PREPARE, do_prepare),   WEIR__ROW(EXPORT, do_export),
 	WEIR__ROW(ADOPT, do_adopt),       WEIR__ROW(YIELD, do_yield),
@@ -163,7 +170,8 @@ static void executed(struct weir__host *h, void *arg)
 {
 	struct weir__request *rq = arg;
 
-	rq->done(h, rq);
+	if (!rq->later)
+		rq->done(h, rq);
 }
 
 int weir__host_request(struct weir__host *h, struct weir__request *rq)

@@ -23,6 +23,7 @@
 	X(WANTED,   "a stand-in serves these topics")                              \
 	X(LATENCY,  "drain as this latency class, under this limit of events")     \
 	X(LIMIT,    "a collector's route has another limit and policy")            \
+	X(SWITCH,   "use the first that works of other sources")                   \
 	X(TUNE,     "sample, widen, leave out, detach: as the budget wants it")     \
 	X(QUERY,    "answer a declared query")                                     \
 	X(PREPARE,  "start beside the host it will replace")                       \
@@ -42,6 +43,7 @@ struct weir__request {
 	enum weir__request_type type;
 	void (*done)(struct weir__host *h, struct weir__request *rq);
 	void *arg;                       /* the asker's */
+	bool later;                      /* it is answered when it is decided, not when it has run */
 	int rc;                          /* out: 0 or -errno; -EPIPE: the host has died */
 	union {
 		struct {
@@ -59,6 +61,7 @@ struct weir__request {
 			int32_t policy;
 			uint64_t limit;
 		} limit;
+		struct weir__source_list sources; /* SWITCH */
 		struct weir__tune tune;
 		struct {
 			size_t count;

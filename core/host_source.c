@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct weir_source *source_row(struct weir__host *h, int i)
+const struct weir_source *weir__source_row(struct weir__host *h, int i)
 {
 	return i < 0 ? NULL : weir_table_row(&h->desc->sources, (uint32_t)i);
 }
@@ -21,7 +21,7 @@ static void on_tick(uv_timer_t *timer)
 	int rc;
 
 	h->fail_text[0] = 0;
-	rc = source_row(h, h->source)->tick(&h->plugin);
+	rc = weir__source_row(h, h->source)->tick(&h->plugin);
 	weir__host_left(h, entered);
 	h->ticks++;
 	if (rc < 0) {
@@ -56,7 +56,7 @@ void weir__source_widen(struct weir__host *h, bool wide)
 {
 	h->tune.widen = wide;
 	if (h->tick_on) /* from the next one on: no tick is put off for ever */
-		uv_timer_set_repeat(&h->tick, tick_ms(h, source_row(h, h->source)));
+		uv_timer_set_repeat(&h->tick, tick_ms(h, weir__source_row(h, h->source)));
 }
 
 static int say(struct weir__host *h, int i, int rc, const char *step, const char *why)
@@ -94,7 +94,7 @@ static void run_stop(struct weir__host *h, const struct weir_source *s)
 	weir__host_left(h, entered);
 }
 
-static int load_object(struct weir__host *h, int i, const struct weir_source *s)
+static int make_object(struct weir__host *h, int i, const struct weir_source *s)
 {
 	int rc = weir__bpf_new(s, h->settings->common.ring_bytes, &h->bpf);
 
@@ -104,59 +104,87 @@ static int load_object(struct weir__host *h, int i, const struct weir_source *s)
 	if (rc)
 		return say(h, i, rc, "prepare", h->fail_text);
 	weir__bpf_shed(h->bpf, h->tune.detach_below);
-	rc = weir__bpf_load(h->bpf);
-	if (rc)
-		return say(h, i, rc, "", weir__bpf_error(h->bpf));
-	weir__bpf_sample(h->bpf, h->tune.weight);
-	weir__bpf_kinds_off(h->bpf, h->tune.kinds_off);
 	return 0;
 }
 
-/* One source, whole or not at all. */
-static int try_source(struct weir__host *h, int i)
+int weir__source_open(struct weir__host *h, int i)
 {
-	const struct weir_source *s = source_row(h, i);
+	const struct weir_source *s = weir__source_row(h, i);
 	int rc;
 
 	h->source = i;
 	h->approx = false;
 	if ((rc = run_step(h, WEIR__IN_PROBE, s->probe)) < 0)
 		return say(h, i, rc, "", h->fail_text);
-	if (s->object) {
-		rc = load_object(h, i, s);
-		if (rc)
-			return rc;
-	} else if ((rc = run_step(h, WEIR__IN_PREPARE, s->prepare)) < 0) {
-		return say(h, i, rc, "prepare", h->fail_text);
+	if (s->object)
+		return make_object(h, i, s);
+	rc = run_step(h, WEIR__IN_PREPARE, s->prepare);
+	return rc < 0 ? say(h, i, rc, "prepare", h->fail_text) : 0;
+}
+
+int weir__source_loaded(struct weir__host *h, int rc)
+{
+	const struct weir_source *s = weir__source_row(h, h->source);
+
+	if (rc)
+		return say(h, h->source, rc, "", weir__bpf_error(h->bpf));
+	if (h->bpf) {
+		weir__bpf_sample(h->bpf, h->tune.weight);
+		weir__bpf_kinds_off(h->bpf, h->tune.kinds_off);
 	}
-	if ((rc = run_step(h, WEIR__IN_SOURCE_START, s->start)) < 0)
-		return say(h, i, rc, "start", h->fail_text);
+	rc = run_step(h, WEIR__IN_SOURCE_START, s->start);
+	return rc < 0 ? say(h, h->source, rc, "start", h->fail_text) : 0;
+}
+
+int weir__source_run(struct weir__host *h)
+{
+	const struct weir_source *s = weir__source_row(h, h->source);
+	int rc = 0;
+
 	if (h->bpf) {
 		rc = weir__drain_start(h);
 		if (rc) {
 			run_stop(h, s);
-			return say(h, i, rc, "drain", "");
+			return say(h, h->source, rc, "drain", "");
 		}
 		weir__bpf_enable(h->bpf, true);
 	}
 	start_tick(h, s);
-	h->spoke = i;
-	snprintf(h->source_reasons[i], sizeof h->source_reasons[i], "ok");
+	h->spoke = h->source;
+	snprintf(h->source_reasons[h->source], sizeof h->source_reasons[0], "ok");
 	return 0;
 }
 
-/* Is the source among those the configuration allows, and at which place? */
-static int allowed_index(struct weir__host *h, size_t place)
+/* ---- which ---------------------------------------------------------------------------- */
+
+void weir__source_list_of(const struct weir__common_config *c, struct weir__source_list *ret)
 {
-	const struct weir_strings *want = &h->settings->common.sources;
+	memset(ret, 0, sizeof *ret);
+	for (size_t i = 0; i < c->sources.count && ret->count < 8; i++)
+		snprintf(ret->names[ret->count++], sizeof ret->names[0], "%s", c->sources.items[i]);
+}
+
+bool weir__desc_switches(const struct weir_plugin_desc *d)
+{
+	const struct weir_source *s;
+	uint32_t i = 0;
+
+	while ((s = weir_table_row(&d->sources, i)) && s->turn)
+		i++;
+	return i && !s;
+}
+
+int weir__source_at(struct weir__host *h, size_t place)
+{
+	const struct weir__source_list *want = &h->allowed;
 	const struct weir_source *s;
 
 	if (!want->count)
-		return place < h->desc->sources.count ? (int)place : -1;
+		return place < h->desc->sources.count && place < 8 ? (int)place : -1;
 	if (place >= want->count)
 		return -1;
-	for (uint32_t i = 0; (s = weir_table_row(&h->desc->sources, i)); i++)
-		if (!strcmp(s->name, want->items[place]))
+	for (uint32_t i = 0; i < 8 && (s = weir_table_row(&h->desc->sources, i)); i++)
+		if (!strcmp(s->name, want->names[place]))
 			return (int)i;
 	return -1;
 }
@@ -168,15 +196,17 @@ int weir__source_start(struct weir__host *h)
 
 	for (i = 0; i < (int)h->desc->sources.count && i < 8; i++)
 		snprintf(h->source_reasons[i], sizeof h->source_reasons[i], "not tried");
-	for (place = 0; (i = allowed_index(h, place)) >= 0 && i < 8; place++) {
-		rc = try_source(h, i);
+	for (place = 0; (i = weir__source_at(h, place)) >= 0; place++) {
+		rc = weir__source_open(h, i);
+		rc = rc ? rc : weir__source_loaded(h, h->bpf ? weir__bpf_load(h->bpf) : 0);
+		rc = rc ? rc : weir__source_run(h);
 		if (!rc)
 			return 0;
 		if (h->bpf) {
 			weir__bpf_free(h->bpf);
 			h->bpf = NULL;
 		}
-		weir__host_set_reason(h, "source %s: %s", source_row(h, i)->name, h->source_reasons[i]);
+		weir__host_set_reason(h, "source %s: %s", weir__source_row(h, i)->name, h->source_reasons[i]);
 	}
 	h->source = -1;
 	if (rc == -ENOENT && !place)
@@ -190,7 +220,7 @@ int weir__source_prepare(struct weir__host *h, const char *name)
 	const struct weir_source *s;
 	int i = 0, rc;
 
-	while ((s = source_row(h, i)) && strcmp(s->name, name))
+	while ((s = weir__source_row(h, i)) && strcmp(s->name, name))
 		i++;
 	if (!s || i >= 8) {
 		weir__host_set_reason(h, "it has no source \"%s\", which the running one uses", name);
@@ -214,10 +244,10 @@ int weir__source_prepare(struct weir__host *h, const char *name)
 
 int weir__source_begin(struct weir__host *h)
 {
-	int rc = run_step(h, WEIR__IN_SOURCE_START, source_row(h, h->source)->start);
+	int rc = run_step(h, WEIR__IN_SOURCE_START, weir__source_row(h, h->source)->start);
 
 	if (rc)
-		weir__host_set_reason(h, "source %s: start: %s", source_row(h, h->source)->name,
+		weir__host_set_reason(h, "source %s: start: %s", weir__source_row(h, h->source)->name,
 		                      h->fail_text[0] ? h->fail_text : strerror(-rc));
 	else
 		snprintf(h->source_reasons[h->source], sizeof h->source_reasons[0], "ok");
@@ -227,7 +257,7 @@ int weir__source_begin(struct weir__host *h)
 void weir__source_tick(struct weir__host *h, bool on)
 {
 	if (on) {
-		start_tick(h, source_row(h, h->source));
+		start_tick(h, weir__source_row(h, h->source));
 		return;
 	}
 	if (h->tick_on)
@@ -235,9 +265,17 @@ void weir__source_tick(struct weir__host *h, bool on)
 	h->tick_on = false;
 }
 
+void weir__source_tick_now(struct weir__host *h)
+{
+	uint64_t ms = h->tick_on ? uv_timer_get_repeat(&h->tick) : 0;
+
+	if (ms)
+		uv_timer_start(&h->tick, on_tick, 0, ms);
+}
+
 void weir__source_end(struct weir__host *h)
 {
-	run_stop(h, source_row(h, h->source));
+	run_stop(h, weir__source_row(h, h->source));
 }
 
 /* It was to take over and did not: an object that is another host's is left alone. */
@@ -260,10 +298,11 @@ void weir__source_forget(struct weir__host *h, const struct weir_source *s)
 
 void weir__source_stop(struct weir__host *h)
 {
-	const struct weir_source *s = source_row(h, h->source);
+	const struct weir_source *s = weir__source_row(h, h->source);
 	struct weir__ledger account;
 	uint32_t topics = (1u << h->topic_count) - 1;
 
+	weir__switch_abort(h);
 	if (!s)
 		return;
 	if (h->tick_on)

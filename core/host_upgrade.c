@@ -119,6 +119,7 @@ static void close_source(struct weir__host *h, bool adopted, struct weir__yielde
 
 void weir__host_yield(struct weir__host *h, bool adopted, struct weir__yielded *y)
 {
+	weir__switch_abort(h);
 	memset(y, 0, sizeof *y);
 	y->adopted = adopted && h->bpf;
 	close_source(h, adopted, y);

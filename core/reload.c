@@ -4,6 +4,7 @@
  * bytes: there is padding in it, and strings are pointers. Cannot fail. Any thread.
  */
 #include "reload.h"
+#include "host.h"
 
 #include <string.h>
 
@@ -73,6 +74,14 @@ const struct weir_option *weir__table_diff(const struct weir_table *t, const voi
 	return NULL;
 }
 
+/* May it change while the plugin runs? */
+static bool is_live(const struct weir_option *opt, const struct weir_plugin_desc *d)
+{
+	if (opt->reserved & WEIR__OPTION_LIVE)
+		return true;
+	return opt->offset == offsetof(struct weir__common_config, sources) && d && weir__desc_switches(d);
+}
+
 enum weir__change weir__settings_diff(const struct weir__settings *from,
                                       const struct weir__settings *to)
 {
@@ -85,7 +94,7 @@ enum weir__change weir__settings_diff(const struct weir__settings *from,
 	if (from->desc != to->desc)
 		change = WEIR__CHANGE_RESTARTED;
 	while ((opt = weir__table_diff(&weir__common_options, &from->common, &to->common, &at)))
-		if (!(opt->reserved & WEIR__OPTION_LIVE))
+		if (!is_live(opt, to->desc))
 			change = WEIR__CHANGE_RESTARTED;
 		else if (change == WEIR__CHANGE_UNCHANGED)
 			change = WEIR__CHANGE_UPDATED;

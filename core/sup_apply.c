@@ -176,8 +176,15 @@ void weir__sup_free_settings(struct sup_plugin *p)
 void weir__sup_update(struct weir__supervisor *s, const char *name, struct weir__settings *settings)
 {
 	struct sup_plugin *p = weir__sup_find(s, name);
+	struct weir__source_list before, after;
 	struct weir__settings *old;
 
+	weir__source_list_of(&configured(p)->common, &before);
+	weir__source_list_of(&settings->common, &after);
+	if (memcmp(&before, &after, sizeof before) && (p->state != WEIR__RUNNING || p->upgrade)) {
+		weir__sup_replace(s, name, settings, ""); /* there is no source that could hand over */
+		return;
+	}
 	if (p->next_settings || !p->host) {
 		/* on its way to other settings already, or nothing runs (or something lost) */
 		free_next(p);
@@ -191,6 +198,8 @@ void weir__sup_update(struct weir__supervisor *s, const char *name, struct weir_
 	else
 		p->running = old;
 	tune(p);
+	if (memcmp(&before, &after, sizeof before))
+		weir__sup_switch(p);
 }
 
 void weir__sup_replace(struct weir__supervisor *s, const char *name,

@@ -115,15 +115,14 @@ void weir__sup_budget_plugin(struct sup_plugin *p)
 	weir__sup_budget_configure(p);
 }
 
-void weir__sup_budget_started(struct sup_plugin *p)
+/* The programs of the source that runs, and their account. */
+static void learn_programs(struct sup_plugin *p)
 {
 	const struct weir_source *src = p->source < 0 ? NULL
 		: weir_table_row(&p->desc->sources, (uint32_t)p->source);
 	struct weir__budget *b = &p->budget.logic;
 	const struct weir_program *row;
 
-	weir__budget_reset(b, p->budget.start_tune.weight);
-	b->tune = p->budget.start_tune;
 	b->program_count = b->optional = 0;
 	for (uint32_t i = 0; src && i < WEIR_MAX_PROGRAMS && (row = weir_table_row(&src->programs, i)); i++) {
 		b->program_priority[i] = row->priority;
@@ -134,6 +133,21 @@ void weir__sup_budget_started(struct sup_plugin *p)
 	p->budget.meter = weir__host_meter(p->host);
 	p->budget.events = 0;
 	memset(&p->budget.mark, 0, sizeof p->budget.mark);
+}
+
+/* Another source: what was asked of the host holds. */
+void weir__sup_budget_switched(struct sup_plugin *p)
+{
+	learn_programs(p);
+}
+
+void weir__sup_budget_started(struct sup_plugin *p)
+{
+	struct weir__budget *b = &p->budget.logic;
+
+	weir__budget_reset(b, p->budget.start_tune.weight);
+	b->tune = p->budget.start_tune;
+	learn_programs(p);
 	p->budget.detach_below = b->tune.detach_below;
 	p->budget.trial = false;
 	weir__sup_budget_probe(p);

@@ -61,6 +61,7 @@ void weir__sup_budget_close(struct weir__supervisor *s, uv_close_cb closed);
 void weir__sup_budget_plugin(struct sup_plugin *p); /* it was added */
 void weir__sup_budget_configure(struct sup_plugin *p); /* its settings are others */
 void weir__sup_budget_started(struct sup_plugin *p); /* it runs */
+void weir__sup_budget_switched(struct sup_plugin *p); /* ... from another source */
 void weir__sup_budget_ended(struct sup_plugin *p);   /* its host goes */
 /* After its stop: does it go to SUSPENDED? Then it has, with a timer for the probe. */
 bool weir__sup_budget_stopped(struct sup_plugin *p);

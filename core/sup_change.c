@@ -41,7 +41,8 @@ void weir__sup_settle(struct sup_plugin *p)
 		weir__sup_answer_waiters(p, -EINVAL, text);
 		return;
 	}
-	if (p->state == WEIR__STARTING || p->state == WEIR__STOPPING || p->phase || p->upgrade)
+	if (p->state == WEIR__STARTING || p->state == WEIR__STOPPING || p->phase || p->upgrade ||
+	    p->switching)
 		return;
 	if (p->lost && p->enabled && p->state != WEIR__RUNNING) {
 		snprintf(text, sizeof text, "%s: a thread of it does not come back (%.500s); it can start "

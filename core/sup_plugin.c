@@ -59,13 +59,13 @@ bool weir__sup_provides(const struct sup_plugin *p, const char *topic)
 
 /* ---- fallback --------------------------------------------------------------------- */
 
-/* Does a collector that is no stand-in have this topic, or is it about to? */
-static bool topic_served(struct weir__supervisor *s, const char *topic)
+/* Does a collector that is no stand-in have this topic, or, unless `now`, is it about to? */
+static bool topic_served(struct weir__supervisor *s, const char *topic, bool now)
 {
 	for (struct sup_plugin *p = s->plugins; p; p = p->next)
 		/* A probe of one that was suspended serves nobody yet. */
 		if (!weir__sup_is_fallback(p) && weir__sup_provides(p, topic) && !p->budget.probing &&
-		    (p->state == WEIR__RUNNING || weir__sup_back_soon(p)))
+		    (p->state == WEIR__RUNNING || (!now && weir__sup_back_soon(p))))
 			return true;
 	return false;
 }
@@ -78,12 +78,14 @@ static uint32_t wanted_topics(struct sup_plugin *p)
 	uint32_t mask = 0;
 
 	for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
+		/* It does not step in for what comes back soon; but one that has serves until then. */
+		bool serves = p->state == WEIR__RUNNING && p->wanted & 1u << bit;
 		size_t n = strcspn(at, " ");
 		char topic[32];
 
 		snprintf(topic, sizeof topic, "%.*s", (int)n, at);
 		if (always || (weir__has_word(p->desc->fallback_for, topic, strlen(topic)) &&
-		               !topic_served(p->sup, topic)))
+		               !topic_served(p->sup, topic, serves)))
 			mask |= 1u << bit;
 		at += n + (at[n] == ' ');
 	}
@@ -126,6 +128,26 @@ static void update_wanted(struct sup_plugin *p)
 	p->wanted = mask;
 }
 
+/* To stand-ins for it, before it starts: what they serve may soon be served. */
+static void announce(struct sup_plugin *p)
+{
+	for (struct sup_plugin *q = p->sup->plugins; q; q = q->next) {
+		bool stands_in = q->desc && q->state == WEIR__RUNNING && weir__sup_is_fallback(q), serves = false;
+		const char *at = stands_in && q->desc->topics ? q->desc->topics : "";
+
+		for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
+			size_t n = strcspn(at, " ");
+			char topic[32];
+
+			snprintf(topic, sizeof topic, "%.*s", (int)n, at);
+			serves |= (q->wanted & 1u << bit) && weir__sup_provides(p, topic);
+			at += n + (at[n] == ' ');
+		}
+		if (serves && q != p)
+			set_wanted(q, q->wanted);
+	}
+}
+
 /* ---- start ---------------------------------------------------------------------------- */
 
 static void free_host(struct sup_plugin *p)
@@ -134,7 +156,7 @@ static void free_host(struct sup_plugin *p)
 
 	p->cpu_before_ns += weir__host_cpu_ns(h);
 	p->host = NULL; /* ends of calls that come now are nobody's */
-	p->asked = p->queries = 0;
+	p->asked = p->queries = p->switching = 0;
 	weir__host_free(h);
 	weir__sup_budget_ended(p);
 	weir__metrics_set_free(p->metrics);
@@ -154,10 +176,10 @@ void weir__sup_copy_reasons(struct sup_plugin *p)
 }
 
 /* While nobody starts, the kernel's parsed BTF and libbpf's heap are not needed. */
-static void release_start_memory(struct weir__supervisor *s)
+void weir__sup_release_start_memory(struct weir__supervisor *s)
 {
 	for (struct sup_plugin *p = s->plugins; p; p = p->next)
-		if (p->state == WEIR__STARTING)
+		if (p->state == WEIR__STARTING || p->switching)
 			return;
 	weir__kernel_btf_release();
 	malloc_trim(0);
@@ -224,7 +246,7 @@ static void start_done(struct weir__host *h, struct weir__request *rq)
 		if (p->wanted != p->start_wanted) /* it changed while the host started */
 			set_wanted(p, p->wanted);
 	}
-	release_start_memory(p->sup);
+	weir__sup_release_start_memory(p->sup);
 	weir__sup_reconcile(p->sup);
 }
 
@@ -244,6 +266,7 @@ static void begin_start(struct sup_plugin *p)
 	if (weir__sup_crashed_before(p))
 		return;
 	weir__breaker_try(&p->breaker);
+	announce(p);
 	if (p->starts++)
 		p->restarts++;
 	p->metrics = weir__metrics_set_new(p->name, &p->desc->metrics);

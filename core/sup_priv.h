@@ -77,6 +77,7 @@ struct sup_plugin {
 	unsigned refusing;         /* looks in a row at which it had refused everything */
 	unsigned lost;             /* hosts given up whose threads have not come back */
 	struct sup_upgrade *upgrade; /* under way; nothing else is done to it meanwhile */
+	unsigned switching;        /* requests under way that change its source */
 	bool upgrade_swapped;      /* host is the new build's already */
 	char *upgrade_error;       /* why one was not even begun, for those who wait */
 	uint64_t upgrades, upgrades_refused;
@@ -241,6 +242,9 @@ void weir__sup_upgrade_cancel(struct sup_plugin *p);
 bool weir__sup_upgrade_died(struct weir__supervisor *s, const struct weir__host *h, const char *why);
 /* What it needs of the others. */
 void weir__sup_answer_waiters(struct sup_plugin *p, int err, const char *message);
+void weir__sup_release_start_memory(struct weir__supervisor *s); /* unless one loads still */
+/* sup_switch.c: the sources of its settings, from now on. */
+void weir__sup_switch(struct sup_plugin *p);
 void weir__sup_copy_reasons(struct sup_plugin *p);
 struct weir__settings *weir__sup_exchange(struct sup_plugin *p, struct weir__settings *settings);
 /* An output's routes hold back, or go on; those of collectors in processes cannot. */

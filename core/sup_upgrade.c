@@ -502,7 +502,7 @@ static const char *unfit(const struct sup_plugin *p, const struct weir__settings
 {
 	if (!new->desc)
 		return refused;
-	if (p->state != WEIR__RUNNING || !p->host || p->upgrade)
+	if (p->state != WEIR__RUNNING || !p->host || p->upgrade || p->switching)
 		return "the plugin does not run now";
 	if (new->desc->kind != p->desc->kind)
 		return "it is another kind of plugin";

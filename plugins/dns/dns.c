@@ -161,18 +161,26 @@ static int collect(struct weir_plugin *p)
 	return 0;
 }
 
+/* bpf is exchanged by the host, to the instant; replay is alone. */
+void dns_plain_turn(struct weir_plugin *p, enum weir_turn turn, uint64_t at_ns, uint64_t unsure_ns)
+{
+	(void)p, (void)turn, (void)at_ns, (void)unsure_ns;
+}
+
 static const struct weir_source sources[] = {
 	{ .name = "bpf", .quality = "", .doc = "DNS packets of all local sockets with their process",
 	  WEIR_BPF_OBJECT(dns), .programs = WEIR_TABLE(dns_bpf_programs), .probe = dns_live_probe,
 	  .prepare = dns_bpf_prepare, .start = dns_bpf_start, .stop = dns_bpf_stop,
-	  .record = dns_bpf_record, .tick = dns_bpf_tick,
+	  .record = dns_bpf_record, .tick = dns_bpf_tick, .turn = dns_plain_turn,
 	  .interval_offset = offsetof(struct dns, tick_ns) },
 	{ .name = "packet", .quality = "", .doc = "A packet socket: DNS of this network namespace, "
 	  "without processes", .probe = dns_live_probe, .start = dns_packet_start,
-	  .stop = dns_packet_stop, .tick = dns_tick, .interval_offset = offsetof(struct dns, tick_ns) },
+	  .stop = dns_packet_stop, .tick = dns_tick, .turn = dns_packet_turn,
+	  .interval_offset = offsetof(struct dns, tick_ns) },
 	{ .name = "replay", .quality = "", .doc = "A capture file: option replay.file",
 	  .probe = dns_replay_probe, .start = dns_replay_start, .stop = dns_replay_stop,
-	  .tick = dns_replay_tick, .interval_offset = offsetof(struct dns, tick_ns) },
+	  .tick = dns_replay_tick, .turn = dns_plain_turn,
+	  .interval_offset = offsetof(struct dns, tick_ns) },
 };
 
 WEIR_PLUGIN(.name = "dns", .version = "1.0.0", .kind = WEIR_COLLECTOR, .topics = "dns",

@@ -114,6 +114,10 @@ struct dns {
 	/* of the source that runs */
 	const char *source;
 	struct capture *capture;
+	/* Source packet at a hand-over, CLOCK_MONOTONIC; 0: no bound. What lies between the outer
+	 * and the inner bound is the other source's too. */
+	struct dns_edge { uint64_t from_ns, own_from_ns, own_until_ns, until_ns; } edge;
+	uint64_t opened_ns;
 	struct weir_fd *fd;
 	struct weir_timer *timer;   /* flushes what record() has finished */
 	const volatile struct weir_cpu *cpu; /* bpf: the account, for losses */
@@ -180,6 +184,8 @@ uint64_t dns_quantile_ns(const uint64_t *buckets, double q);
 int dns_live_probe(struct weir_plugin *p);
 int dns_packet_start(struct weir_plugin *p);
 void dns_packet_stop(struct weir_plugin *p);
+void dns_packet_turn(struct weir_plugin *p, enum weir_turn turn, uint64_t at_ns, uint64_t unsure_ns);
+void dns_plain_turn(struct weir_plugin *p, enum weir_turn turn, uint64_t at_ns, uint64_t unsure_ns);
 int dns_replay_probe(struct weir_plugin *p);
 int dns_replay_start(struct weir_plugin *p);
 void dns_replay_stop(struct weir_plugin *p);

@@ -115,6 +115,13 @@ static void segment(struct weir_plugin *p, struct dns_seen *seen, const struct p
 	dns_take_segment(p, seen, &g);
 }
 
+/* Is it this source's, at a hand-over? *ret_theirs: the other's too. */
+static bool within(const struct dns_edge *e, uint64_t at_ns, bool *ret_theirs)
+{
+	*ret_theirs = at_ns < e->own_from_ns || (e->own_until_ns && at_ns >= e->own_until_ns);
+	return at_ns >= e->from_ns && (!e->until_ns || at_ns < e->until_ns);
+}
+
 void dns_take_packet(struct weir_plugin *p, const struct capture_packet *c)
 {
 	struct dns *d = weir_state(p);
@@ -125,6 +132,8 @@ void dns_take_packet(struct weir_plugin *p, const struct capture_packet *c)
 	struct pkt pkt;
 	uint32_t have;
 
+	if (!within(&d->edge, seen.time_ns, &seen.theirs))
+		return;
 	d->counts.packets++;
 	/* The loopback interface shows each packet going out and coming in. */
 	seen.loopback = c->ifindex == 1;

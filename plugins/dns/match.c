@@ -29,6 +29,7 @@ struct entry {
 	uint32_t bucket;
 	uint64_t name_hash, done_ns;
 	uint32_t answered_on;   /* interface of the response */
+	uint8_t answered_via;
 	struct dns_query q;
 };
 
@@ -297,6 +298,7 @@ static void answer(struct dns_match *m, uint32_t i, const struct dns_seen *s, co
 	e->state = ANSWERED;
 	e->done_ns = s->time_ns;
 	e->answered_on = s->ifindex;
+	e->answered_via = s->via;
 	append(m, &m->answered, i);
 	if (m->answered.count > ANSWERED_MAX)
 		release(m, m->answered.head);
@@ -360,6 +362,14 @@ static void early_answer(struct dns_match *m, uint32_t at)
 	}
 }
 
+/* Has the other of two sources that hand over met the same message? */
+static bool met_by_both(uint8_t via, uint64_t then_ns, const struct dns_seen *s)
+{
+	int64_t apart = (int64_t)(s->time_ns - then_ns);
+
+	return via != s->via && apart < 2 * (int64_t)DNS_OVERLAP_NS && apart > -2 * (int64_t)DNS_OVERLAP_NS;
+}
+
 static void on_query(struct dns_match *m, const struct dns_seen *s, const struct dns_msg *msg)
 {
 	struct key k = key_of(m, s, msg);
@@ -369,8 +379,9 @@ static void on_query(struct dns_match *m, const struct dns_seen *s, const struct
 	if (i != NONE) {
 		e = &m->entries[i];
 		/* The same packet on its way through another interface is no second question. */
-		if (e->q.seen.ifindex != s->ifindex && e->q.seen.netns == s->netns &&
-		    (int64_t)(s->time_ns - e->q.seen.time_ns) < (int64_t)m->o.timeout_ns / 50) {
+		if ((e->q.seen.ifindex != s->ifindex && e->q.seen.netns == s->netns &&
+		     (int64_t)(s->time_ns - e->q.seen.time_ns) < (int64_t)m->o.timeout_ns / 50) ||
+		    met_by_both(e->q.seen.via, e->q.seen.time_ns, s)) {
 			m->stats.copies++;
 			return;
 		}
@@ -417,7 +428,8 @@ static void on_response(struct dns_match *m, const struct dns_seen *s, const str
 		answer(m, i, s, msg);
 		return;
 	}
-	if (e->answered_on != s->ifindex && e->q.seen.netns == s->netns) {
+	if ((e->answered_on != s->ifindex && e->q.seen.netns == s->netns) ||
+	    met_by_both(e->answered_via, e->done_ns, s)) {
 		m->stats.response_copies++;
 		return;
 	}
@@ -461,6 +473,11 @@ void dns_match_message(struct dns_match *m, const struct dns_seen *s, const stru
 	if (unpaired(s) || (response && of_group_port(m, s, msg))) {
 		struct dns_query q;
 
+		if (s->theirs) { /* never paired, so nothing else tells that it is in both */
+			m->stats.copies += !response;
+			m->stats.response_copies += response;
+			return;
+		}
 		if (response) {
 			orphan(m, WEIR_DNS_MULTICAST, s, msg);
 			return;

@@ -23,18 +23,26 @@
 #include <packet.h>
 
 /* What is known about a message beside its bytes. */
+/* Two sources that hand over both see what passes for so long. A message met by both is one:
+ * what was sent again comes later than twice that. */
+#define DNS_OVERLAP_NS 10000000ull
+
 struct dns_seen {
 	uint64_t time_ns;
 	uint8_t src[16], dst[16];
 	uint16_t sport, dport;
 	uint8_t transport;        /* enum weir_dns_transport */
 	uint8_t role;             /* enum weir_dns_role */
+	uint8_t via;              /* enum dns_via */
 	bool loopback, owned;
+	bool theirs;              /* in the other source's part of an overlap */
 	uint32_t ifindex;
 	uint64_t netns, cookie, cgroup;
 	uint32_t pid, uid, weight;
 	char comm[16];
 };
+
+enum dns_via { DNS_VIA_PACKET, DNS_VIA_BPF };
 
 /* A question and its surroundings, as long as it is open. */
 struct dns_query {

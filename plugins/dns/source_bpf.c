@@ -6,8 +6,8 @@
  */
 #include "source_bpf.h"
 
+#include <owner_fill.h>
 #include <string.h>
-#include <unistd.h>
 
 #define KIND(k) (1u << (k))
 const struct weir_program dns_bpf_programs[DNS_BPF_PROGRAMS] = {
@@ -51,51 +51,6 @@ int dns_bpf_prepare(struct weir_plugin *p)
 	return 0;
 }
 
-/* Reads the iterator to its end, once, on the pool: 10 ms for 100 000 open files. */
-struct sockets {
-	int fd, rc;
-};
-
-static void read_sockets(void *arg)
-{
-	struct sockets *s = arg;
-	char buf[256]; /* it writes nothing */
-	ssize_t n;
-
-	do
-		n = read(s->fd, buf, sizeof buf);
-	while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
-	s->rc = n < 0 ? -errno : 0;
-	close(s->fd);
-}
-
-static void sockets_read(struct weir_plugin *p, void *arg)
-{
-	struct sockets *s = arg;
-
-	if (s->rc)
-		weir_log(p, WEIR_WARN, "sockets older than Weir have no owner until they send: %s",
-		         strerror(-s->rc));
-	weir_free(p, s);
-}
-
-static void old_sockets(struct weir_plugin *p)
-{
-	struct sockets *s = weir_alloc(p, sizeof *s);
-
-	if (!s)
-		return;
-	s->fd = p->host->bpf_iter(p, "dns_sockets");
-	s->rc = s->fd;
-	if (s->fd >= 0 && !p->host->work(p, read_sockets, sockets_read, s))
-		return;
-	if (s->fd >= 0) {
-		close(s->fd);
-		s->rc = -EAGAIN;
-	}
-	sockets_read(p, s);
-}
-
 int dns_bpf_start(struct weir_plugin *p)
 {
 	struct dns *d = weir_state(p);
@@ -106,7 +61,7 @@ int dns_bpf_start(struct weir_plugin *p)
 		d->cpu = NULL; /* then losses are in the ledger only */
 	d->ring_lost = 0;
 	d->source = "bpf";
-	old_sockets(p);
+	owner_fill(p, "dns_sockets");
 	return 0;
 }
 
@@ -152,6 +107,8 @@ int dns_bpf_record(struct weir_plugin *p, struct weir_record *r)
 		return WEIR_RECORD_AGGREGATED; /* not of our program */
 	d->counts.packets++;
 	memset(&seen, 0, sizeof seen);
+	d->source = "bpf"; /* so that what another source has left is still that one's */
+	seen.via = DNS_VIA_BPF;
 	seen.time_ns = r->time_ns;
 	memcpy(seen.src, k->src, 16);
 	memcpy(seen.dst, k->dst, 16);

@@ -8,7 +8,9 @@
 #include "dns.h"
 #include "packet_filter.h"
 
+#include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Packets in one round of the loop: some 2 ms. */
 #define ROUND 1024
@@ -46,6 +48,7 @@ static int read_some(struct weir_plugin *p)
 	bool end;
 	int n;
 
+	d->source = "packet";
 	d->clock_offset = p->host->realtime(p) - weir_now(p);
 	n = capture_read(d->capture, ROUND, on_packet, p, &end, why, sizeof why);
 	dns_flush(p);
@@ -99,8 +102,41 @@ int dns_packet_start(struct weir_plugin *p)
 		d->capture = NULL;
 		return weir_fail(p, -ENOMEM, "no memory to watch the packet socket");
 	}
-	d->source = "packet";
+	d->opened_ns = weir_now(p);
+	d->edge = (struct dns_edge){ 0 };
+	d->source = d->source ? d->source : "packet";
 	return 0;
+}
+
+/* Until then, if that is soon. */
+static void sleep_until(struct weir_plugin *p, uint64_t then_ns)
+{
+	uint64_t now = weir_now(p);
+
+	if (then_ns > now && then_ns - now < 4 * DNS_OVERLAP_NS)
+		usleep((useconds_t)((then_ns - now) / 1000 + 1));
+}
+
+/* The packet socket and the programs meet a packet at different times, so for a while both are
+ * believed, and match.c tells what both have met. */
+void dns_packet_turn(struct weir_plugin *p, enum weir_turn turn, uint64_t at_ns, uint64_t unsure_ns)
+{
+	struct dns *d = weir_state(p);
+
+	switch (turn) {
+	case WEIR_TURN_BESIDE:
+		break;
+	case WEIR_TURN_READY: /* of one that begins: it has the whole overlap */
+		sleep_until(p, d->opened_ns + DNS_OVERLAP_NS);
+		break;
+	case WEIR_TURN_BEGIN:
+		d->edge = (struct dns_edge){ .from_ns = at_ns - unsure_ns - DNS_OVERLAP_NS,
+		                             .own_from_ns = at_ns - unsure_ns };
+		break;
+	case WEIR_TURN_END:
+		d->edge = (struct dns_edge){ .own_until_ns = at_ns, .until_ns = at_ns + DNS_OVERLAP_NS };
+		break;
+	}
 }
 
 void dns_packet_stop(struct weir_plugin *p)
@@ -111,11 +147,22 @@ void dns_packet_stop(struct weir_plugin *p)
 		return;
 	p->host->fd_stop(d->fd);
 	d->fd = NULL;
-	for (int i = 0; i < 64 && read_some(p) > 0; i++) /* what the ring still holds */
-		;
+	sleep_until(p, d->edge.until_ns);
+	/* What the ring holds; then the block that the kernel is filling, which it hands over after
+	 * RETIRE_MS at the latest. */
+	for (int last = 0; last < 3; last++) {
+		struct pollfd ready = { .fd = capture_fd(d->capture), .events = POLLIN };
+
+		for (int i = 0; i < 64 && read_some(p) > 0; i++)
+			;
+		if (last < 2 && poll(&ready, 1, 2 * RETIRE_MS) <= 0)
+			last++;
+	}
 	drops(d);
 	capture_close(d->capture);
 	d->capture = NULL;
-	dns_take_end(p);
+	if (!d->edge.until_ns) /* else another source goes on with what is half there */
+		dns_take_end(p);
+	d->edge = (struct dns_edge){ 0 };
 	dns_flush(p);
 }

@@ -124,7 +124,9 @@ static uint32_t find(struct dns_streams *s, const struct dns_seen *seen, bool ma
 	*ret_dir = swap;
 	for (i = s->buckets[bucket]; i != NONE; i = s->conns[i].chain) {
 		c = &s->conns[i];
-		if (c->port[0] == p && c->port[1] == q && c->netns == seen->netns &&
+		/* A source that does not know the namespace says 0, as in match.c. */
+		if (c->port[0] == p && c->port[1] == q &&
+		    (c->netns == seen->netns || !c->netns || !seen->netns) &&
 		    !memcmp(c->addr[0], a, 16) && !memcmp(c->addr[1], b, 16)) {
 			lru_remove(s, i);
 			lru_append(s, i);

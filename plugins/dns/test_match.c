@@ -52,12 +52,15 @@ static void end(void)
 	dns_match_free(m);
 }
 
+static uint8_t via; /* the source of the next messages */
+
 /* A message of id for one label, from the client's port or to it. */
 static void message_on(uint64_t at, unsigned id, const char *label, unsigned flags, unsigned transport,
                        uint32_t ifindex)
 {
 	uint8_t b[64] = { (uint8_t)(id >> 8), (uint8_t)id, (uint8_t)(flags >> 8), (uint8_t)flags, 0, 1 };
-	struct dns_seen s = { .time_ns = at, .transport = (uint8_t)transport, .weight = 1, .ifindex = ifindex };
+	struct dns_seen s = { .time_ns = at, .transport = (uint8_t)transport, .weight = 1, .ifindex = ifindex,
+		.via = via };
 	size_t n = strlen(label);
 	struct dns_msg msg;
 	bool response = flags & DNS_QR;
@@ -180,6 +183,43 @@ static void copies_are_not_counted_twice(void **state)
 }
 
 /* Losses mark what was open then, and nothing else. */
+/* Two sources that hand over meet the same messages, at slightly different times, in any order of
+ * sources; a question of the one is answered by the other. A retry comes later and is one. */
+static void two_sources_meet_one_message(void **state)
+{
+	const uint64_t ms = 1000000;
+	struct dns_match_stats s;
+
+	(void)state;
+	for (uint8_t first = 0; first < 2; first++) {
+		const struct dns_match_options o = { .capacity = 64, .timeout_ns = 1000 * ms };
+
+		memset(count, 0, sizeof count);
+		assert_int_equal(dns_match_new(&memory, &o, on_finish, NULL, &m), 0);
+		via = first;
+		Q(500 * ms, 1, "both");
+		R(501 * ms, 1, "both");
+		Q(502 * ms, 2, "half");
+		via = !first;
+		Q(500 * ms - 20000, 1, "both");
+		R(501 * ms + 20000, 1, "both");
+		R(503 * ms, 2, "half");
+		Q(504 * ms, 3, "new");
+		Q(504 * ms + 50 * ms, 3, "new");
+		R(560 * ms, 3, "new");
+		R(561 * ms, 3, "new"); /* by the same source: the server says it again */
+		dns_match_stats(m, &s);
+		assert_int_equal(count[WEIR_DNS_ANSWERED], 3);
+		assert_int_equal(count[WEIR_DNS_DUPLICATE], 1);
+		assert_int_equal(count[WEIR_DNS_UNSOLICITED], 0);
+		assert_int_equal(s.copies, 1);
+		assert_int_equal(s.response_copies, 1);
+		assert_int_equal(s.retries, 1);
+		end();
+	}
+	via = 0;
+}
+
 static void losses_are_said(void **state)
 {
 	(void)state;
@@ -237,6 +277,7 @@ int test_match(void)
 		cmocka_unit_test(a_full_table_evicts_the_oldest),
 		cmocka_unit_test(an_answer_may_overtake_its_question),
 		cmocka_unit_test(truncation_leads_to_tcp), cmocka_unit_test(copies_are_not_counted_twice),
+		cmocka_unit_test(two_sources_meet_one_message),
 		cmocka_unit_test(losses_are_said), cmocka_unit_test(any_order_balances),
 		cmocka_unit_test(memory_may_fail),
 	};

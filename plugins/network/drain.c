@@ -171,9 +171,8 @@ static void barrier_done(struct weir_plugin *p, void *arg)
 {
 	struct network *n = weir_state(p);
 
-	(void)arg;
-	if (!n->bpf || n->bpf->drain.phase != NET_DRAIN_BARRIER)
-		return; /* stopped in between */
+	if (!n->bpf || n->bpf->drain.phase != NET_DRAIN_BARRIER || n->barriers != (uintptr_t)arg)
+		return; /* stopped in between, and perhaps started again: then another is waited for */
 	begin_fetch(&n->bpf->drain);
 	drain_on(p, &n->bpf->drain);
 }
@@ -193,17 +192,20 @@ static int flip(struct weir_plugin *p, struct net_drain *d)
 
 void net_drain_tick(struct weir_plugin *p, struct net_drain *d)
 {
+	struct network *n = weir_state(p);
+
 	if (d->phase != NET_DRAIN_IDLE) {
 		d->behind++;
 		return;
 	}
 	if (flip(p, d))
 		return;
-	d->inserted = net_bpf_inserts(weir_state(p));
+	d->inserted = net_bpf_inserts(n);
 	d->phase = NET_DRAIN_BARRIER;
-	if (p->host->work(p, barrier, barrier_done, NULL)) {
+	n->barriers++;
+	if (p->host->work(p, barrier, barrier_done, (void *)n->barriers)) {
 		barrier(NULL); /* no pool: rather 30 ms here than a lost count */
-		barrier_done(p, NULL);
+		barrier_done(p, (void *)n->barriers);
 	}
 }
 

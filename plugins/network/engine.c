@@ -145,6 +145,24 @@ int net_add(struct weir_plugin *p, const struct weir_flow_key *k, const struct w
 	return flow_add(n->flows, k, d, x);
 }
 
+void net_unsure(struct weir_plugin *p, const char *source, uint64_t packets, uint64_t bytes)
+{
+	struct network *n = weir_state(p);
+
+	n->unsure_packets += packets;
+	n->unsure_bytes += bytes;
+	if (packets)
+		weir_log(p, WEIR_INFO, "%s: %llu packets, %llu bytes, passed while one source took over from "
+		         "another: they may be in the records of both, or of none", source,
+		         (unsigned long long)packets, (unsigned long long)bytes);
+}
+
+void net_source_ended(struct network *n, const char *source)
+{
+	if (!strcmp(n->source, source))
+		n->source = "";
+}
+
 void net_listen(struct weir_plugin *p, const struct weir_flow_listen *l)
 {
 	struct network *n = weir_state(p);

@@ -47,6 +47,8 @@
 	  "Bytes of those packets")                                                                \
 	X(M_LOST, "weir_network_lost_packets_total", WEIR_COUNTER, "packets", "",                  \
 	  "Packets the kernel dropped in front of source packet: its ring was full")                \
+	X(M_UNSURE, "weir_network_switch_unsure_total", WEIR_COUNTER, "", "what",                  \
+	  "packets and bytes that passed while one source took over from another: in the records of both, or of none") \
 	X(M_REFUSED, "weir_network_updates_refused_total", WEIR_COUNTER, "updates", "",            \
 	  "Times a queue was full, and the source had to wait")                                    \
 	X(M_DETAILS, "weir_network_details_lost_total", WEIR_COUNTER, "details", "",               \

@@ -137,28 +137,35 @@ int net_replay_probe(struct weir_plugin *p)
 	return 0;
 }
 
+/* bpf is exchanged by the host, to the instant; proc counts nothing, and replay is alone. */
+void net_plain_turn(struct weir_plugin *p, enum weir_turn turn, uint64_t at_ns, uint64_t unsure_ns)
+{
+	(void)p, (void)turn, (void)at_ns, (void)unsure_ns;
+}
+
 WEIR_BPF_DECLARE(network);
 /* In order: bpf, packet, diag, proc, replay. */
 static const struct weir_source sources[] = {
 	{ .name = "bpf", .quality = "", WEIR_BPF_OBJECT(network), .programs = WEIR_TABLE(net_bpf_programs),
 	  .probe = net_live_probe, .prepare = net_bpf_prepare, .start = net_bpf_start,
 	  .stop = net_bpf_stop, .record = net_bpf_record, .tick = net_bpf_tick,
+	  .turn = net_plain_turn,
 	  .interval_offset = offsetof(struct network, poll_ns),
 	  .doc = "Programs in the kernel add up every packet; exact, with owners" },
 	{ .name = "packet", .quality = "", .probe = net_live_probe, .start = net_packet_start,
-	  .stop = net_packet_stop, .tick = net_packet_tick,
+	  .stop = net_packet_stop, .tick = net_packet_tick, .turn = net_packet_turn,
 	  .interval_offset = offsetof(struct network, poll_ns),
 	  .doc = "A packet socket: every packet of this network namespace; exact, without owners" },
 	{ .name = "diag", .quality = "approx", .probe = net_live_probe, .start = net_diag_start,
-	  .stop = net_diag_stop, .tick = net_diag_tick,
+	  .stop = net_diag_stop, .tick = net_diag_tick, .turn = net_diag_turn,
 	  .interval_offset = offsetof(struct network, poll_ns),
 	  .doc = "INET_DIAG: what TCP sockets have counted; other sockets only exist" },
 	{ .name = "proc", .quality = "approx", .probe = net_live_probe, .start = net_proc_start,
-	  .stop = net_proc_stop, .tick = net_proc_tick,
+	  .stop = net_proc_stop, .tick = net_proc_tick, .turn = net_plain_turn,
 	  .interval_offset = offsetof(struct network, poll_ns),
 	  .doc = "/proc/net: which sockets there are, and whose; counts nothing" },
 	{ .name = "replay", .quality = "", .probe = net_replay_probe, .start = net_replay_start,
-	  .stop = net_replay_stop, .tick = net_replay_tick,
+	  .stop = net_replay_stop, .tick = net_replay_tick, .turn = net_plain_turn,
 	  .interval_offset = offsetof(struct network, poll_ns),
 	  .doc = "A capture file, of any of libpcap's formats" },
 };

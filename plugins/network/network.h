@@ -126,6 +126,9 @@ struct network {
 	uint64_t own_netns;             /* cookie; 0: not known */
 	uint32_t own_netns_inode;
 	uint64_t lost_packets;          /* dropped in front of source packet, since init */
+	uintptr_t barriers;             /* waited for so far, over all starts of source bpf */
+	/* Around hand-overs, in both records or in none, since init. */
+	uint64_t unsure_packets, unsure_bytes;
 
 	/* ---- what belongs to a source while it runs ---- */
 	struct net_bpf *bpf;
@@ -177,7 +180,15 @@ void net_log_stats(struct weir_plugin *p);
 #define NET_QUERIES 5
 extern const struct weir_query net_queries[NET_QUERIES];
 
+/* engine.c: at a hand-over, what may be in the records of both sources or of none. */
+void net_unsure(struct weir_plugin *p, const char *source, uint64_t packets, uint64_t bytes);
+/* The source of this name has ended: unless another has taken over, there is none. */
+void net_source_ended(struct network *n, const char *source);
+
 /* source_*.c: each names its callbacks here, and has a row in network.c */
+void net_plain_turn(struct weir_plugin *p, enum weir_turn turn, uint64_t at_ns, uint64_t unsure_ns);
+void net_packet_turn(struct weir_plugin *p, enum weir_turn turn, uint64_t at_ns, uint64_t unsure_ns);
+void net_diag_turn(struct weir_plugin *p, enum weir_turn turn, uint64_t at_ns, uint64_t unsure_ns);
 int net_live_probe(struct weir_plugin *p);     /* sources of live data: not while replaying */
 int net_replay_probe(struct weir_plugin *p);
 int net_replay_start(struct weir_plugin *p);

@@ -28,6 +28,34 @@ void net_packets_fini(struct net_packets *s)
 	s->fragments = NULL;
 }
 
+static void set_near(struct net_edge *e, uint64_t at_ns, uint64_t unsure_ns)
+{
+	e->near_ns = at_ns - unsure_ns - NET_SKEW_NS;
+	e->far_ns = at_ns + NET_SKEW_NS;
+}
+
+void net_edge_begin(struct net_edge *e, uint64_t at_ns, uint64_t unsure_ns)
+{
+	*e = (struct net_edge){ .from_ns = at_ns };
+	set_near(e, at_ns, unsure_ns);
+}
+
+void net_edge_end(struct net_edge *e, uint64_t at_ns, uint64_t unsure_ns)
+{
+	e->until_ns = at_ns;
+	set_near(e, at_ns, unsure_ns);
+}
+
+static bool is_ours(const struct net_edge *e, uint64_t at_ns)
+{
+	return at_ns >= e->from_ns && (!e->until_ns || at_ns < e->until_ns);
+}
+
+static bool is_near(const struct net_edge *e, uint64_t at_ns)
+{
+	return at_ns >= e->near_ns && at_ns < e->far_ns;
+}
+
 bool net_packets_ready(struct weir_plugin *p, struct net_packets *s)
 {
 	unsigned done = 0;
@@ -56,7 +84,8 @@ static void add(struct weir_plugin *p, struct net_packets *s, const struct net_p
 }
 
 static void take_layer(struct weir_plugin *p, struct net_packets *s, const struct capture_packet *c,
-                       const struct pkt *pkt, unsigned i, enum pkt_error e, uint64_t at_ns)
+                       const struct pkt *pkt, unsigned i, enum pkt_error e, uint64_t at_ns,
+                       uint64_t stamp_ns)
 {
 	const struct pkt_layer *l = &pkt->layer[i];
 	uint32_t rest = c->len - l->l3_off;
@@ -73,17 +102,24 @@ static void take_layer(struct weir_plugin *p, struct net_packets *s, const struc
 	w.extra = (struct flow_extra){ .outer = i ? &pkt->layer[i - 1] : NULL, .spi = l->spi,
 	                               .source = s->source,
 	                               .approx = s->blind_to_gso && l->l3_len > JOINED };
-	add(p, s, &w);
+	if (is_near(&s->edge, stamp_ns)) {
+		s->edge.packets += w.delta.packets[dir];
+		s->edge.bytes += w.delta.bytes[dir];
+	}
+	if (is_ours(&s->edge, stamp_ns))
+		add(p, s, &w);
 }
 
 int net_packets_take(struct weir_plugin *p, struct net_packets *s, const struct capture_packet *c,
                      uint64_t up_to_ns)
 {
 	struct network *n = weir_state(p);
-	uint64_t at_ns = c->time_ns - s->clock_offset;
+	uint64_t stamp_ns = c->time_ns - s->clock_offset, at_ns = stamp_ns;
 	enum pkt_error e;
 	struct pkt pkt;
 
+	if (!is_ours(&s->edge, stamp_ns) && !is_near(&s->edge, stamp_ns))
+		return 0; /* another source's */
 	at_ns = at_ns < up_to_ns ? at_ns : up_to_ns;
 	s->latest_ns = at_ns;
 	e = pkt_parse(&n->parser, s->fragments, c->link, c->data, c->caplen, c->len, at_ns, &pkt);
@@ -91,6 +127,6 @@ int net_packets_take(struct weir_plugin *p, struct net_packets *s, const struct 
 	s->errors[e]++;
 	for (unsigned i = 0; i < pkt.layers; i++)
 		if (!s->wanted || s->wanted(s->arg, c, &pkt, i))
-			take_layer(p, s, c, &pkt, i, e, at_ns);
+			take_layer(p, s, c, &pkt, i, e, at_ns, stamp_ns);
 	return s->waiting != 0;
 }

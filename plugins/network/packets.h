@@ -18,7 +18,20 @@ struct net_pending {
 	struct flow_extra extra;
 	struct pkt_layer outer;      /* extra.outer's target */
 };
+/* Which packets are this source's, at its hand-over from and to another. What is written on a
+ * packet is the time at which it came to the packet socket; programs meet it NET_SKEW_NS sooner
+ * or later at most, but for a queue at the interface. Zero: all. CLOCK_MONOTONIC. */
+#define NET_SKEW_NS 1000000ull
+struct net_edge {
+	uint64_t from_ns, until_ns;  /* until 0: for ever */
+	uint64_t near_ns, far_ns;    /* between them it may have been met by both, or by none */
+	uint64_t packets, bytes;     /* of those, whether they are this source's or not */
+};
+void net_edge_begin(struct net_edge *e, uint64_t at_ns, uint64_t unsure_ns);
+void net_edge_end(struct net_edge *e, uint64_t at_ns, uint64_t unsure_ns);
+
 struct net_packets {
+	struct net_edge edge;
 	const char *source;          /* name in the records */
 	struct pkt_fragments *fragments;
 	uint64_t clock_offset;       /* CLOCK_REALTIME - CLOCK_MONOTONIC */

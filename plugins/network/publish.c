@@ -151,6 +151,8 @@ int net_publish(struct weir_plugin *p)
 		weir_set(p, plain[i].metric, (double)plain[i].value);
 	p->host->series_histogram(p->host->series(p, M_HANDSHAKE, (const char *const[]){ NULL }),
 	                          c->handshake, (double)c->handshake_ns / 1e9);
+	weir_set(p, M_UNSURE, (double)n->unsure_packets, "packets");
+	weir_set(p, M_UNSURE, (double)n->unsure_bytes, "bytes");
 	publish_traffic(p, c);
 	publish_ends(p, c);
 	publish_processes(p, c);

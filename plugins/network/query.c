@@ -326,6 +326,8 @@ static int answer_stats(struct weir_plugin *p, const void *args, struct weir_out
 		{ "filtered_packets", s.filtered_packets }, { "filtered_bytes", s.filtered_bytes },
 		{ "refused", s.refused }, { "details_lost", s.lost_details },
 		{ "marks_unmatched", s.unmatched }, { "memory_bytes", s.memory_bytes },
+		{ "unsure_packets", n->unsure_packets }, { "unsure_bytes", n->unsure_bytes },
+		{ "lost_packets", n->lost_packets },
 	};
 
 	weir_printf(p, out, "{\"source\":\"%s\",", n->source);

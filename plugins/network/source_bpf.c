@@ -10,6 +10,7 @@
  */
 #include "source_bpf.h"
 
+#include "owner_fill.h"
 #include <string.h>
 
 #define LISTEN_AND_MARKS (1u << WEIR_NET_LISTEN | 1u << WEIR_NET_OVERFLOW)
@@ -121,7 +122,7 @@ int net_bpf_start(struct weir_plugin *p)
 	}
 	n->source = "bpf";
 	if (n->scope != NET_SCOPE_WIRE && n->owner != NET_OWNER_OFF)
-		net_backfill(p);
+		owner_fill(p, "net_fill");
 	return 0;
 }
 
@@ -247,7 +248,7 @@ void net_bpf_stop(struct weir_plugin *p)
 	net_drain_rest(p, &n->bpf->drain);
 	publish(p, n->bpf);
 	free_state(p, n);
-	n->source = "";
+	net_source_ended(n, "bpf");
 }
 
 int net_bpf_tick(struct weir_plugin *p)

@@ -3,7 +3,7 @@
  * The state of network's bpf source, and what its files offer each other.
  *
  *   source_bpf.c  start, stop, records of the ring     drain.c  maps -> engine
- *   knobs.c       options -> constants and filters      backfill.c  owners of older sockets
+ *   knobs.c       options -> constants and filters
  *   wire.c        interfaces: which, and attached       iface.c  rtnetlink
  */
 #ifndef SOURCE_BPF_H
@@ -75,9 +75,6 @@ void net_drain_extra(struct weir_plugin *p, struct net_drain *d, const struct we
 /* knobs.c */
 int net_knobs_prepare(struct weir_plugin *p);
 int net_knobs_start(struct weir_plugin *p);
-
-/* backfill.c */
-void net_backfill(struct weir_plugin *p);
 
 /* wire.c */
 int net_wire_start(struct weir_plugin *p, struct net_bpf *b);

@@ -20,7 +20,14 @@
 #define FINISH_NS 200000000ull  /* 100 000 sockets */
 #define CAPACITY 1048576u       /* 180 MB: more sockets than any table of flows */
 
+/* What sockets have counted since the last look at them: the flows', or at a hand-over that of
+ * another source, or of nobody. */
+enum deltas { COUNTED, OF_THE_OTHER, UNSURE };
+
 struct net_diag {
+	enum deltas deltas;
+	uint64_t packets, bytes;   /* unsure ones */
+	bool beside;               /* another source still runs */
 	struct diag *diag;
 	struct weir_timer *events, *more;
 	uint64_t begun_ns;
@@ -28,10 +35,27 @@ struct net_diag {
 	bool told, lost;        /* what cannot be seen has been said */
 };
 
+/* At a hand-over only that a connection has ended is told. */
 static int flow(void *arg, const struct weir_flow_key *k, const struct weir_flow_delta *d,
                 const struct flow_extra *x)
 {
-	return net_add(arg, k, d, x);
+	struct network *n = weir_state((struct weir_plugin *)arg);
+	struct weir_flow_delta end = *d;
+
+	if (n->diag->deltas == COUNTED)
+		return net_add(arg, k, d, x);
+	if (d->bits & WEIR_FLOW_CLOSED) {
+		memset(end.packets, 0, sizeof end.packets);
+		memset(end.bytes, 0, sizeof end.bytes);
+		end.retransmits = end.drops = 0;
+		if (net_add(arg, k, &end, x) == -EAGAIN)
+			return -EAGAIN;
+	}
+	if (n->diag->deltas == UNSURE) {
+		n->diag->packets += d->packets[0] + d->packets[1];
+		n->diag->bytes += d->bytes[0] + d->bytes[1];
+	}
+	return 0;
 }
 
 static void owner(void *arg, uint64_t cookie, const struct weir_flow_delta *d)
@@ -127,29 +151,75 @@ int net_diag_start(struct weir_plugin *p)
 	if (!n->diag)
 		return weir_fail(p, -ENOMEM, "no memory for the diag source");
 	memset(n->diag, 0, sizeof *n->diag);
+	n->diag->beside = n->source[0];
+	n->diag->deltas = n->diag->beside ? OF_THE_OTHER : COUNTED;
 	rc = diag_open(&n->memory, &o, &sink, &n->diag->diag, why, sizeof why);
 	if (rc) {
 		free_state(p, n);
 		return weir_fail(p, rc, "%s", why);
 	}
 	n->diag->events = p->host->timer_start(p, EVENTS_NS, EVENTS_NS, events, n->diag);
+	if (!n->diag->beside)
+		n->source = "diag";
 	/* What every socket starts from. */
 	return net_diag_tick(p);
+}
+
+/* All sockets, now. */
+static void look(struct weir_plugin *p, struct net_diag *d, enum deltas deltas)
+{
+	struct sock_stats s;
+	struct diag_stats ds;
+
+	d->deltas = deltas;
+	if (!diag_finish(d->diag, weir_now(p), FINISH_NS)) {
+		diag_stats(d->diag, &ds, &s);
+		weir_log(p, WEIR_WARN, "diag: the last look at %llu sockets was not over in time: what they "
+		         "counted since the one before is missing", (unsigned long long)s.sockets);
+	}
+}
+
+static void tell_unsure(struct weir_plugin *p, struct net_diag *d)
+{
+	net_unsure(p, "diag", d->packets, d->bytes);
+	d->packets = d->bytes = 0;
+	d->deltas = COUNTED;
+}
+
+/* What sockets count between the looks before and after a hand-over has no side: it is named, and
+ * in no record of this source. */
+void net_diag_turn(struct weir_plugin *p, enum weir_turn turn, uint64_t at_ns, uint64_t unsure_ns)
+{
+	struct network *n = weir_state(p);
+
+	(void)at_ns, (void)unsure_ns;
+	switch (turn) {
+	case WEIR_TURN_BESIDE:
+		break;
+	case WEIR_TURN_READY:
+		look(p, n->diag, n->diag->beside ? OF_THE_OTHER : COUNTED);
+		break;
+	case WEIR_TURN_BEGIN:
+		look(p, n->diag, UNSURE);
+		tell_unsure(p, n->diag);
+		n->diag->beside = false;
+		n->source = "diag";
+		break;
+	case WEIR_TURN_END:
+		n->diag->deltas = UNSURE;
+		break;
+	}
 }
 
 void net_diag_stop(struct weir_plugin *p)
 {
 	struct network *n = weir_state(p);
-	struct sock_stats s;
-	struct diag_stats ds;
 
 	if (!n->diag)
 		return;
-	if (!diag_finish(n->diag->diag, weir_now(p), FINISH_NS)) {
-		diag_stats(n->diag->diag, &ds, &s);
-		weir_log(p, WEIR_WARN, "diag: the last look at %llu sockets was not over in time: what they "
-		         "counted since the one before is missing", (unsigned long long)s.sockets);
-	}
+	look(p, n->diag, n->diag->deltas);
+	tell_unsure(p, n->diag);
 	net_pump(p, weir_now(p));
 	free_state(p, n);
+	net_source_ended(n, "diag");
 }

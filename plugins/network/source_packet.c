@@ -104,6 +104,30 @@ static void on_readable(struct weir_plugin *p, int fd, int events, void *arg)
 	read_and_come_again(p, arg);
 }
 
+/* What passed at a hand-over, once all of it has been read. */
+static void tell_unsure(struct weir_plugin *p, struct net_packet *s)
+{
+	struct net_edge *e = &s->packets.edge;
+
+	if (e->far_ns)
+		net_unsure(p, "packet", e->packets, e->bytes);
+	e->near_ns = e->far_ns = e->packets = e->bytes = 0;
+}
+
+void net_packet_turn(struct weir_plugin *p, enum weir_turn turn, uint64_t at_ns, uint64_t unsure_ns)
+{
+	struct network *n = weir_state(p);
+
+	if (turn == WEIR_TURN_BEGIN) {
+		net_edge_begin(&n->packet->packets.edge, at_ns, unsure_ns);
+		n->source = "packet";
+	}
+	if (turn == WEIR_TURN_END) {
+		tell_unsure(p, n->packet);
+		net_edge_end(&n->packet->packets.edge, at_ns, unsure_ns);
+	}
+}
+
 int net_packet_tick(struct weir_plugin *p)
 {
 	struct network *n = weir_state(p);
@@ -113,6 +137,8 @@ int net_packet_tick(struct weir_plugin *p)
 
 	read_and_come_again(p, s);
 	count_drops(p, s);
+	if (!s->more && up_to > s->packets.edge.far_ns)
+		tell_unsure(p, s);
 	net_pump(p, s->more ? s->packets.latest_ns : up_to);
 	return 0;
 }
@@ -188,9 +214,10 @@ void net_packet_stop(struct weir_plugin *p)
 			last++;
 	}
 	count_drops(p, s);
+	tell_unsure(p, s);
 	if (s->packets.waiting)
 		weir_log(p, WEIR_WARN, "packet: the flows had no room for %u last updates", s->packets.waiting);
 	net_pump(p, weir_now(p));
 	free_state(p, n);
-	n->source = "";
+	net_source_ended(n, "packet");
 }

@@ -70,6 +70,7 @@ void net_proc_stop(struct weir_plugin *p)
 	procnet_close(n->proc->procnet);
 	weir_free(p, n->proc);
 	n->proc = NULL;
+	net_source_ended(n, "proc");
 }
 
 int net_proc_start(struct weir_plugin *p)
@@ -89,5 +90,6 @@ int net_proc_start(struct weir_plugin *p)
 		net_proc_stop(p);
 		return weir_fail(p, rc, "%s", why);
 	}
+	n->source = "proc";
 	return net_proc_tick(p);
 }

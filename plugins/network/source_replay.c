@@ -140,5 +140,5 @@ void net_replay_stop(struct weir_plugin *p)
 	if (!n->replay)
 		return;
 	free_state(p, n);
-	n->source = "";
+	net_source_ended(n, "replay");
 }

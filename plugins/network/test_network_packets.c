@@ -122,6 +122,50 @@ static void test_a_file_that_is_none_fails_the_source(void **state)
 	assert_int_equal(weir_test_start(t, "replay"), -EBADMSG);
 }
 
+/* ---- a hand-over ------------------------------------------------------------------------------ */
+
+/* A datagram of 38 bytes at this time. */
+static void take_at(struct net_packets *s, uint64_t at_ns)
+{
+	uint8_t b[52] = { [12] = 8, [14] = 0x45, [17] = 38, [22] = 64, [23] = 17, [26] = 192, [29] = 1,
+		[30] = 192, [33] = 2, [34] = 0x30, [36] = 0x40, [39] = 18 };
+	const struct capture_packet c = { .data = b, .caplen = sizeof b, .len = sizeof b,
+		.link = PKT_LINK_ETHERNET, .time_ns = at_ns + s->clock_offset, .ifindex = 2 };
+
+	assert_int_equal(net_packets_take(weir_test_plugin(t), s, &c, UINT64_MAX), 0);
+}
+
+/* Its time says whose a packet is; those within a millisecond of the hand-over are named besides. */
+static void test_a_packet_is_on_one_side_of_a_hand_over(void **state)
+{
+	const uint64_t at = 1000000000, ms = 1000000;
+	const uint64_t times[] = { at - 5 * ms, at - 2 * ms, at - ms / 2, at - 1, at, at + ms / 2, at + 2 * ms };
+
+	(void)state;
+	for (int ends = 0; ends < 2; ends++) {
+		struct net_packets s;
+		struct sum sum;
+
+		t = weir_test_new(&weir_plugin, "owner=off");
+		assert_int_equal(weir_test_init(t), 0);
+		assert_int_equal(weir_test_start(t, NULL), 0);
+		assert_int_equal(net_packets_init(weir_test_plugin(t), &s, "packet"), 0);
+		if (ends)
+			net_edge_end(&s.edge, at, 0);
+		else
+			net_edge_begin(&s.edge, at, 0);
+		for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+			take_at(&s, times[i]);
+		assert_int_equal(s.edge.packets, 4);
+		assert_int_equal(s.edge.bytes, 4 * 38);
+		net_packets_fini(&s);
+		weir_test_stop(t);
+		sum = sum_of(0x4000, 17);
+		assert_int_equal(sum.packets, ends ? 4 : 3);
+		end(NULL);
+	}
+}
+
 /* ---- live ------------------------------------------------------------------------------------ */
 
 static bool own_network(const char *test)
@@ -280,6 +324,7 @@ int test_network_packets(void)
 		cmocka_unit_test_teardown(test_a_capture_gives_the_flows_of_its_log, end),
 		cmocka_unit_test_teardown(test_a_capture_of_vlans, end),
 		cmocka_unit_test_teardown(test_a_file_that_is_none_fails_the_source, end),
+		cmocka_unit_test_teardown(test_a_packet_is_on_one_side_of_a_hand_over, end),
 		cmocka_unit_test_teardown(test_live_traffic_is_counted_once, end),
 		cmocka_unit_test_teardown(test_stop_takes_what_was_sent_before, end),
 		cmocka_unit_test_teardown(test_what_the_ring_has_no_room_for_is_said, end),

@@ -5,8 +5,10 @@
  * Happy path: on, a source is opened, and what every socket has counted is where it starts from;
  * then a timer steps through rounds, takes closings, and asks whether the topic is still wanted.
  * Off: a last round, then every flow ends with what it had since its last record (forced end), and
- * nothing is kept. So no byte is in two records of this plugin; what passes in the tenth of a
- * second in which it hands over may be in one of each.
+ * nothing is kept. So no byte is in two records of this plugin. The host says at once when the
+ * topic is served again; of what the last look finds, that may be in the other's records too which
+ * passed since then: it is counted (handed over). So that it is little, the sockets are read ten times
+ * a second while another is about to start.
  * Failure modes: no source works, no memory: said by the tick, which tries again.
  * Threads: the host's loop.
  */
@@ -15,6 +17,8 @@
 #include <string.h>
 
 #define RECORDS_STEP 4096       /* emitted in one step, as network does */
+#define IDLE_TICK_NS 10000000ull
+#define SOON_NS 3000000000ull   /* network's programs are checked by the kernel for a second */
 
 static void *account(void *arg, void *ptr, size_t size)
 {
@@ -61,10 +65,16 @@ int procfs_flow_add(void *arg, const struct weir_flow_key *k, const struct weir_
 	struct procfs_flow *f = of(arg);
 	int rc = flow_add(f->table, k, d, x);
 
-	if (rc != -EAGAIN)
-		return rc;
-	work(arg, f);
-	return flow_add(f->table, k, d, x);
+	if (rc == -EAGAIN) {
+		work(arg, f);
+		rc = flow_add(f->table, k, d, x);
+	}
+	/* What ended before is only this plugin's. Idle times have the kernel's ticks. */
+	if (f->ending && !rc && d->first_ns + d->span * 1024ull + IDLE_TICK_NS >= f->wanted_ns) {
+		f->handed_packets += d->packets[0] + d->packets[1];
+		f->handed_bytes += d->bytes[0] + d->bytes[1];
+	}
+	return rc;
 }
 
 void procfs_flow_owner(void *arg, uint64_t cookie, const struct weir_flow_delta *d)
@@ -82,23 +92,46 @@ void procfs_flow_listen(void *arg, const struct weir_flow_listen *l)
 
 /* ---- on and off -------------------------------------------------------------------- */
 
-static void on_timer(struct weir_plugin *p, void *arg)
+/* A step, of a new round if it is time for one. */
+static void step(struct weir_plugin *p, struct procfs_flow *f, bool due)
 {
-	struct procfs *s = weir_state(p);
-	struct procfs_flow *f = arg;
-	uint64_t now = weir_now(p);
-
-	if (!p->host->topic_wanted(p, "flow")) {
-		procfs_flow_off(p);
-		return;
-	}
-	if (!f->working && now - f->round_ns >= s->flow_interval_ns) {
-		f->round_ns = now;
+	/* Owners that are still looked for can wait. */
+	if (due && (!f->working || !procfs_flow_reads(f))) {
+		f->round_ns = weir_now(p);
 		f->working = true;
 		procfs_flow_begin(p, f);
 	}
 	f->working = procfs_flow_step(p, f);
 	work(p, f);
+}
+
+static void on_timer(struct weir_plugin *p, void *arg)
+{
+	struct procfs *s = weir_state(p);
+	struct procfs_flow *f = arg;
+	uint64_t now = weir_now(p), interval = now < f->soon_ns ? FLOW_TIMER_NS : s->flow_interval_ns;
+
+	if (!p->host->topic_wanted(p, "flow")) {
+		procfs_flow_off(p);
+		return;
+	}
+	f->wanted_ns = now;
+	step(p, f, now - f->round_ns + FLOW_TIMER_NS / 2 >= interval);
+}
+
+/* What the last look has found, which another collector may have counted too. */
+static void tell_handed(struct weir_plugin *p, const struct procfs_flow *f)
+{
+	struct procfs *s = weir_state(p);
+
+	s->handed_packets += f->handed_packets;
+	s->handed_bytes += f->handed_bytes;
+	procfs_put(p, M_FLOW_HANDED, true, (double)s->handed_packets, "packets", NULL, NULL);
+	procfs_put(p, M_FLOW_HANDED, true, (double)s->handed_bytes, "bytes", NULL, NULL);
+	if (f->handed_packets)
+		weir_log(p, WEIR_INFO, "flows: the last look found %llu packets, %llu bytes; of these, what "
+		         "came since another collector counts is in its records too",
+		         (unsigned long long)f->handed_packets, (unsigned long long)f->handed_bytes);
 }
 
 static void release(struct weir_plugin *p, struct procfs_flow *f)
@@ -139,13 +172,20 @@ static int make(struct weir_plugin *p, struct procfs_flow *f)
 	return f->timer ? 0 : weir_fail(p, -ENOMEM, "no memory for a timer");
 }
 
-int procfs_flow_on(struct weir_plugin *p)
+int procfs_flow_on(struct weir_plugin *p, bool soon)
 {
 	struct procfs *s = weir_state(p);
 	int rc;
 
-	if (s->flow)
+	if (s->flow) {
+		if (soon)
+			s->flow->soon_ns = weir_now(p) + SOON_NS;
+		step(p, s->flow, true);
+		/* To its end, if that is near: it may be the last but one. */
+		for (int i = 0; i < 3 && procfs_flow_reads(s->flow); i++)
+			step(p, s->flow, false);
 		return 0;
+	}
 	s->flow = weir_alloc(p, sizeof *s->flow);
 	if (!s->flow)
 		return weir_fail(p, -ENOMEM, "no memory for flows");
@@ -165,11 +205,13 @@ void procfs_flow_off(struct weir_plugin *p)
 
 	if (!f)
 		return;
+	f->ending = true;
 	procfs_flow_finish(p, f);
 	/* The host takes as much as there is, and counts what it has no room for. */
 	do
 		f->emitted = 0;
 	while (flow_flush(f->table, weir_now(p), FLOW_ENGINE_NS, WEIR_END_FORCED));
+	tell_handed(p, f);
 	if (f->lost)
 		weir_log(p, WEIR_WARN, "flows: %llu packets were lost for want of room",
 		         (unsigned long long)f->lost);

@@ -146,6 +146,11 @@ void procfs_flow_begin(struct weir_plugin *p, struct procfs_flow *f)
 		procnet_begin(f->proc, weir_now(p));
 }
 
+bool procfs_flow_reads(const struct procfs_flow *f)
+{
+	return f->diag ? diag_running(f->diag) : f->working;
+}
+
 bool procfs_flow_step(struct weir_plugin *p, struct procfs_flow *f)
 {
 	uint64_t now = weir_now(p);

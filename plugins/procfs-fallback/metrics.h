@@ -113,6 +113,8 @@
 	  "cgroup op", "Requests of a cgroup to block devices")                                    \
 	X(M_CG_PSI, "weir_procfs_cgroup_pressure_stalled_seconds_total", WEIR_COUNTER, "seconds",  \
 	  "cgroup resource kind", "Time in which tasks of a cgroup waited for the resource")       \
+	X(M_FLOW_HANDED, "weir_procfs_flow_handed_over_total", WEIR_COUNTER, "", "what",           \
+	  "packets and bytes of flows found by the last look, when another collector may have counted already") \
 	X(M_CGROUPS, "weir_procfs_cgroups", WEIR_GAUGE, "cgroups", "state",                        \
 	  "Cgroups that are tracked, and that were found beyond max_cgroups (at least)")
 

@@ -148,12 +148,17 @@ static void stop(struct weir_plugin *p)
 static int tick(struct weir_plugin *p)
 {
 	struct procfs *s = weir_state(p);
+	uint64_t now = weir_now(p);
+	/* Sooner than its time: what is wanted has changed, or another is about to start. */
+	bool early = s->ticked_ns && now - s->ticked_ns < s->interval_ns - s->interval_ns / 50;
+
 	bool io = p->host->topic_wanted(p, "io"), memory = p->host->topic_wanted(p, "memory");
 	int err = 0, e;
 
+	s->ticked_ns = now;
 	switch_off(p, !io, !memory);
 	if (p->host->topic_wanted(p, "flow"))
-		err = procfs_flow_on(p);
+		err = procfs_flow_on(p, early);
 	else
 		procfs_flow_off(p);
 	if (!io && !memory)
@@ -178,9 +183,10 @@ static int tick(struct weir_plugin *p)
 /* Sooner than the next tick: connections are short. */
 static void look(struct weir_plugin *p, void *arg)
 {
-	(void)arg;
-	if (p->host->topic_wanted(p, "flow"))
-		procfs_flow_on(p); /* what fails is said by the tick */
+	struct procfs *s = arg;
+
+	if (!s->flow && p->host->topic_wanted(p, "flow"))
+		procfs_flow_on(p, false); /* what fails is said by the tick */
 }
 
 /* The first reading: what the first tick compares with. */
@@ -190,7 +196,7 @@ static int start(struct weir_plugin *p)
 	int rc = tick(p);
 
 	if (!rc)
-		s->look = p->host->timer_start(p, LOOK_NS, LOOK_NS, look, NULL);
+		s->look = p->host->timer_start(p, LOOK_NS, LOOK_NS, look, s);
 	else
 		stop(p);
 	return rc;

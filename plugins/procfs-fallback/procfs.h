@@ -151,7 +151,7 @@ void procfs_cgroups_off(struct weir_plugin *p);
 
 /* flow.c: on, if it is not; on() opens a source. */
 struct procfs_flow;
-int procfs_flow_on(struct weir_plugin *p);
+int procfs_flow_on(struct weir_plugin *p, bool soon);
 void procfs_flow_off(struct weir_plugin *p);
 
 /* ---- the plugin ------------------------------------------------------------ */
@@ -167,6 +167,8 @@ struct procfs {
 	uint32_t flow_from;      /* enum procfs_flow_from */
 
 	struct procfs_flow *flow; /* while that topic is wanted */
+	uint64_t ticked_ns;
+	uint64_t handed_packets, handed_bytes; /* of last looks, since init */
 	struct weir_timer *look; /* whether it is */
 	bool io_on, memory_on;   /* which topics were wanted in the last tick */
 	uint32_t own_pid;        /* never reported; 0: unknown */

@@ -32,6 +32,10 @@ struct procfs_flow {
 	struct weir_fd *watch;
 	uint64_t netns;
 	uint64_t lost;                 /* packets */
+	uint64_t soon_ns;              /* until then another may take over */
+	uint64_t wanted_ns;            /* when it was last known to be */
+	bool ending;                   /* the last look: another may count already */
+	uint64_t handed_packets, handed_bytes; /* what it found */
 };
 
 #define FLOW_TIMER_NS 100000000ull     /* closings, and whether it is still wanted */
@@ -47,6 +51,7 @@ void procfs_flow_listen(void *p, const struct weir_flow_listen *l);
 /* flow_source.c. open: 0, or <0 with weir_fail(). */
 int procfs_flow_open(struct weir_plugin *p, struct procfs_flow *f);
 void procfs_flow_begin(struct weir_plugin *p, struct procfs_flow *f);
+bool procfs_flow_reads(const struct procfs_flow *f); /* a round is not over, owners aside */
 bool procfs_flow_step(struct weir_plugin *p, struct procfs_flow *f); /* true: there is more */
 void procfs_flow_finish(struct weir_plugin *p, struct procfs_flow *f); /* all up to now */
 void procfs_flow_close(struct weir_plugin *p, struct procfs_flow *f);

@@ -60,6 +60,7 @@ static void rows_have_not_moved(void **state)
 	AT(weir_source, probe, 56);
 	AT(weir_source, tick, 96);
 	AT(weir_source, interval_offset, 104);
+	AT(weir_source, turn, 112);
 	AT(weir_batch, route_seq, 48);
 	AT(weir_plugin, state, 8);
 #undef AT

@@ -41,6 +41,20 @@ enum weir_record_verdict {
 	WEIR_RECORD_FILTERED = 2,  /* dropped by a filter: booked as filtered */
 };
 
+/* 1.3: one source takes over from another while the plugin runs. In this order:
+ *
+ *     new: BESIDE, probe, prepare, start     the old one goes on
+ *     old: READY   new: READY
+ *     ---- the hand-over: programs of the old one are off, those of the new one on
+ *     new: BEGIN   old: END, stop
+ */
+enum weir_turn {
+	WEIR_TURN_BESIDE = 1, /* another runs: from start on be ready, count nothing before BEGIN */
+	WEIR_TURN_READY = 2,  /* it comes next: what can be brought up to now is */
+	WEIR_TURN_BEGIN = 3,  /* count what happens from at_ns on */
+	WEIR_TURN_END = 4,    /* count what happened up to at_ns; the last stop() follows */
+};
+
 struct weir_source {
 	const char *name;         /* "bpf", "procfs", "netlink", "packet", "replay" */
 	const char *doc;
@@ -77,6 +91,12 @@ struct weir_source {
 	 * tick(); its value is read at start. Only with tick(). */
 	uint32_t interval_offset;
 	uint32_t reserved;
+
+	/* 1.3: a step of a hand-over, see there. Required: no; where all sources of a plugin
+	 * have it, another list of sources is no new start of the plugin. Thread: host loop.
+	 * Blocks: as start() and stop().  at_ns: CLOCK_MONOTONIC, of BEGIN and END; the
+	 * programs were exchanged at it or up to unsure_ns before. */
+	void (*turn)(struct weir_plugin *p, enum weir_turn turn, uint64_t at_ns, uint64_t unsure_ns);
 };
 
 /* The object that the build made of <name>.bpf.c, as designated initialisers:

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Owners of sockets that are older than Weir: reads the iterator net_fill to its end, once.
- * It walks every open file of every task, so it runs on the pool: 10 ms for 100 000 files.
- * Failure: those sockets have no owner until they are used; said in the log.
- */
-#include "source_bpf.h"
+/* See owner_fill.h. Only read_all() runs on the pool. */
+#include "owner_fill.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,13 +33,13 @@ static void filled(struct weir_plugin *p, void *arg)
 	weir_free(p, f);
 }
 
-void net_backfill(struct weir_plugin *p)
+void owner_fill(struct weir_plugin *p, const char *program)
 {
 	struct fill *f = weir_alloc(p, sizeof *f);
 
 	if (!f)
 		return;
-	f->fd = p->host->bpf_iter(p, "net_fill");
+	f->fd = p->host->bpf_iter(p, program);
 	f->rc = f->fd;
 	if (f->fd >= 0 && !p->host->work(p, read_all, filled, f))
 		return;
