@@ -117,6 +117,7 @@ static json_t *field(const void *row)
 		[WEIR_ENUM8] = "enum", [WEIR_ENUM16] = "enum", [WEIR_ENUM32] = "enum",
 		[WEIR_TIME_NS] = "time", [WEIR_IPV4] = "ipv4", [WEIR_IPV6] = "ipv6",
 		[WEIR_MAC] = "mac", [WEIR_HEX] = "hex", [WEIR_IP] = "ip",
+		[WEIR_TEXT] = "text",
 	};
 	const struct weir_field *f = row;
 

@@ -96,6 +96,7 @@ static uint32_t width_of(const struct weir_field *f)
 		[WEIR_F64] = 8, [WEIR_BOOL] = 1, [WEIR_ENUM8] = 1, [WEIR_ENUM16] = 2,
 		[WEIR_ENUM32] = 4, [WEIR_TIME_NS] = 8, [WEIR_IPV4] = 4, [WEIR_IPV6] = 16,
 		[WEIR_MAC] = 6, [WEIR_CHARS] = 0, [WEIR_HEX] = 0, [WEIR_IP] = 16,
+		[WEIR_TEXT] = sizeof(struct weir_text),
 	};
 
 	if (f->type == WEIR_CHARS || f->type == WEIR_HEX)
@@ -168,6 +169,17 @@ static void put_value(struct line *l, const struct weir_field *f, const unsigned
 	}
 }
 
+/* A string behind the struct: of what it claims, as much as lies inside the payload. */
+static void put_behind(struct line *l, const unsigned char *payload, size_t len, const unsigned char *at)
+{
+	struct weir_text t;
+
+	memcpy(&t, at, sizeof t);
+	if (t.offset > len)
+		t.offset = t.size = 0;
+	put_string(l, (const char *)payload + t.offset, t.size < len - t.offset ? t.size : len - t.offset);
+}
+
 static void put_fields(struct line *l, const struct weir_schema *s, const unsigned char *payload, size_t len)
 {
 	uint32_t i;
@@ -181,7 +193,10 @@ static void put_fields(struct line *l, const struct weir_schema *s, const unsign
 		if (!width || f->offset > len || width > len - f->offset)
 			continue;
 		put_field_key(l, f->name);
-		put_value(l, f, payload + f->offset, width);
+		if (f->type == WEIR_TEXT)
+			put_behind(l, payload, len, payload + f->offset);
+		else
+			put_value(l, f, payload + f->offset, width);
 	}
 }
 

@@ -36,6 +36,10 @@
 #define RECORDS_PER_DRAIN 200.0
 #define BUSY_RECORDS      60.0
 #define BUSY_RATE         100000.0
+/* Of records that the plugin takes up itself, nearly all, none waits at an output: then a
+ * drain may be as large as the ring lets it (a DNS resolver's 200 000 packets/s cost half). */
+#define OWN_SHARE         0.9
+#define OWN_NS            5000000.0
 /* Bound of one drain: 1 MiB is about 1 ms; then the loop gets its turn. */
 #define DRAIN_BYTES   (1u << 20)
 /* The last drain looks so often, 100 us apart. A route that holds the collector back
@@ -98,6 +102,8 @@ static uint64_t pick_interval(struct weir__host *h)
 	double ns = h->drain.rate > 0 ? 1e9 * records / h->drain.rate : 1e9;
 
 	assert(class < sizeof classes / sizeof classes[0]);
+	if (class == WEIR__LATENCY_BALANCED && h->drain.alone && ns < OWN_NS)
+		ns = OWN_NS;
 	if (ns < (double)classes[class].min_ns)
 		return classes[class].min_ns;
 	if (ns > (double)classes[class].max_ns)
@@ -120,6 +126,9 @@ static void update_rate(struct weir__host *h, long records)
 	double rate = dt ? (double)records * 1e9 / (double)dt : 0;
 
 	h->drain.last_ns = now;
+	if (records)
+		h->drain.alone = (double)h->drain.own >= OWN_SHARE * (double)records;
+	h->drain.own = 0;
 	h->drain.rate = rate > 4 * h->drain.rate ? rate : h->drain.rate * 0.75 + rate * 0.25;
 	weir__limit_drained(h, now);
 }

@@ -252,6 +252,7 @@ int weir__emit_record(struct weir__host *h, const struct weir_record *r, size_t 
 		account->aggregated++;
 	else
 		account->filtered++;
+	h->drain.own++;
 	return 0;
 }
 

@@ -90,6 +90,7 @@ static const unsigned char type_sizes[] = {
 	[WEIR_F64] = 8, [WEIR_BOOL] = 1, [WEIR_CHARS] = 0,
 	[WEIR_ENUM8] = 1, [WEIR_ENUM16] = 2, [WEIR_ENUM32] = 4, [WEIR_TIME_NS] = 8,
 	[WEIR_IPV4] = 4, [WEIR_IPV6] = 16, [WEIR_MAC] = 6, [WEIR_HEX] = 0, [WEIR_IP] = 16,
+	[WEIR_TEXT] = sizeof(struct weir_text),
 };
 /* Keys that every record has in JSON, beside its fields. */
 static const char record_keys[] = "time collector topic event source quality weight truncated";

@@ -40,7 +40,7 @@ static __always_inline bool dns_is_port(u16 port)
 {
 	if (!(dns_port_bits[port >> 6 & 63] >> (port & 63) & 1))
 		return false;
-	for (int i = 0; i < 16; i++)
+	for (int i = 0; i < 16 && dns_ports[i]; i++)
 		if (dns_ports[i] == port)
 			return true;
 	return false;
@@ -127,8 +127,14 @@ static __always_inline void dns_fill(struct __sk_buff *skb, const struct dns_hea
 	r->len = f->len;
 	r->seq = f->seq;
 	r->ifindex = skb->ifindex;
-	r->netns = dns_netns(skb, o);
-	r->cookie = bpf_get_socket_cookie(skb);
+	/* A socket of UDP is nobody's clone, so what is noted is its own. */
+	if (o && h->proto == DNS_UDP && o->netns) {
+		r->netns = o->netns;
+		r->cookie = o->cookie;
+	} else {
+		r->netns = dns_netns(skb, o);
+		r->cookie = bpf_get_socket_cookie(skb);
+	}
 	r->cgroup = o ? o->cgroup : 0;
 	r->pid = o ? o->pid : 0;
 	r->uid = o ? o->uid : 0;
@@ -141,6 +147,25 @@ static __always_inline void dns_fill(struct __sk_buff *skb, const struct dns_hea
 	else
 		__builtin_memset(r->comm, 0, sizeof r->comm);
 	__builtin_memset(r->pad, 0, sizeof r->pad);
+}
+
+/* Most packets by far: UDP over IPv4 without options, headers in the linear part. Read in
+ * place: no helper is called for a packet of other ports, or of a server's side. false: it is
+ * something else, which the long way looks at. *ret: it is DNS, or not. */
+static __always_inline bool dns_quick(struct __sk_buff *skb, u8 egress, bool *ret)
+{
+	struct { u8 vihl, tos; u16 len, id, frag; u8 ttl, proto; u16 check; u32 src, dst; u16 sport, dport; }
+		*ip = (void *)(long)skb->data;
+
+	if (skb->protocol != bpf_htons(0x0800) || (void *)(ip + 1) > (void *)(long)skb->data_end)
+		return false;
+	if (ip->vihl != 0x45 || (ip->proto != DNS_UDP && ip->proto != DNS_TCP))
+		return false;
+	*ret = dns_is_port(bpf_ntohs(ip->dport)) || dns_is_port(bpf_ntohs(ip->sport));
+	/* Between two ports of DNS only the header says which side is the server's. */
+	if (*ret && skb->ifindex == DNS_LOOPBACK && !dns_is_port(bpf_ntohs(egress ? ip->dport : ip->sport)))
+		*ret = false;
+	return true;
 }
 
 /* A ring's record has a size that is known beforehand: the smallest of these that is enough. */
@@ -224,7 +249,10 @@ static __always_inline int dns_packet(struct __sk_buff *skb, u8 egress)
 	struct dns_found f = { .egress = egress };
 	struct dns_head h = {};
 	u32 proto = skb->protocol;
+	bool wanted;
 
+	if (dns_quick(skb, egress, &wanted) && !wanted)
+		return 1;
 	if (proto == bpf_htons(0x0800)) {
 		if (!dns_parse4(skb, &h))
 			return 1;

@@ -48,7 +48,7 @@ static const struct weir_option options[] = {
 		"Bytes that may wait in all of them for the rest of a message", .min = 131072,
 		.max = 1073741824),
 	WEIR_OPTION_BOOL(O, follow_sockets, "follow_sockets", "false",
-		"Source bpf: follow sockets that processes hand to one another, at a cost for each send"),
+		"Source bpf: follow sockets that processes hand to one another, at a cost for each send and receive"),
 	WEIR_OPTION_BOOL(O, executable, "executable", "true", "Look up the program of the process"),
 	WEIR_OPTION_BOOL(O, containers, "containers", "true",
 		"Look up container, unit and pod of its cgroup"),

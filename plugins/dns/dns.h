@@ -32,8 +32,9 @@
 #define DNS_PORTS_MAX 16
 /* Suffixes of one list; they are few, or belong into a resolver's policy. */
 #define DNS_SUFFIXES_MAX 256
-/* Records that wait for the end of a drain, which takes 1 MiB of ring at most. */
-#define DNS_QUEUE_MAX 8192
+/* Records that wait for the end of a drain, which takes 1 MiB of ring at most: 5461 answers
+ * of usual size, each 400 bytes here. */
+#define DNS_QUEUE_BYTES (8u << 20)
 /* Recent slow or failed transactions, for the query `queries`. */
 #define DNS_RECENT 256
 
@@ -41,10 +42,11 @@ enum dns_redact { DNS_REDACT_OFF, DNS_REDACT_HASH };
 
 struct dns_queued {
 	uint64_t time_ns;
-	uint32_t weight;
-	bool approx;
+	uint32_t weight, len;  /* len: of the record, strings included */
 	struct weir_dns_transaction r;
 };
+/* The longest: twice a subnet and a cookie, one of all others; see record.c. */
+#define DNS_QUEUED_MAX (sizeof(struct dns_queued) + WEIR_DNS_NAME_MAX * 2 + WEIR_DNS_ANSWERS_MAX + 1024)
 
 /* What `queries` shows. */
 struct dns_recent {
@@ -76,7 +78,15 @@ struct dns_counts {
 /* Series of names or servers at a time. */
 #define DNS_SERIES_MAX 32
 
-struct dns_process;
+/* What is known of a process beyond its pid. */
+struct dns_process {
+	uint32_t pid;
+	uint64_t cgroup, read_ns;
+	uint8_t executable_len, container_len, unit_len, pod_len;
+	char comm[16];
+	char executable[128], container[64], unit[64], pod[40];
+};
+
 struct dns_cid;
 
 struct dns {
@@ -101,8 +111,8 @@ struct dns {
 	struct dns_top *top_names, *top_servers, *top_processes;
 	struct dns_recent *recent;
 	uint64_t recent_count;
-	struct dns_queued *queue;
-	uint32_t queue_len, queue_cap;
+	char *queue;                /* struct dns_queued, one behind the other */
+	size_t queue_len, queue_cap;
 	uint64_t sample_key;
 	uint8_t redact_bytes[32];
 	struct dns_counts counts;
@@ -123,6 +133,7 @@ struct dns {
 	const volatile struct weir_cpu *cpu; /* bpf: the account, for losses */
 	uint32_t cpus;
 	uint64_t ring_lost;
+	uint32_t kernel_weight;     /* bpf: of the last packet */
 	bool replay_done;
 	uint64_t last_ns;           /* replay: time of the last packet */
 };
@@ -159,8 +170,8 @@ void dns_flush(struct weir_plugin *p);      /* emit what is queued */
 /* owner_of.c: what a pid and a cgroup say beyond themselves. */
 int dns_owners_init(struct weir_plugin *p);
 void dns_owners_fini(struct weir_plugin *p);
-void dns_owner_fill(struct dns *d, struct weir_dns_transaction *r);
-void dns_community_fill(struct dns *d, struct weir_dns_transaction *r);
+const struct dns_process *dns_owner_of(struct dns *d, const struct weir_dns_transaction *r);
+const char *dns_community_of(struct dns *d, const struct weir_dns_transaction *r);
 
 /* Keys of the heavy hitters; names are text. */
 struct dns_server_key {

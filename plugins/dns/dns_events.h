@@ -3,12 +3,16 @@
  * The records of dns, for both compilers. Types and limits only.
  *
  * One record per transaction: a question, and what became of it. Names and answers are text,
- * escaped as in a zone file (RFC 1035 5.1: \DDD, \.), so that they hold no control byte.
+ * escaped as in a zone file (RFC 1035 5.1: \DDD, \.), so that they hold no control byte. All
+ * strings but comm lie behind the struct: some 380 bytes a record instead of 1500.
  */
 #ifndef WEIR_DNS_EVENTS_H
 #define WEIR_DNS_EVENTS_H
 
 #include <linux/types.h>
+#ifndef __bpf__
+#include <weir/event.h>
+#endif
 
 enum weir_dns_kind {
 	WEIR_DNS_TRANSACTION, /* what outputs see */
@@ -40,6 +44,7 @@ enum weir_dns_edns {
 	WEIR_DNS_EDNS_QUERY = 1, WEIR_DNS_EDNS_RESPONSE = 2,
 };
 
+#ifndef __bpf__
 struct weir_dns_transaction {
 	__u64 query_ns, response_ns;   /* CLOCK_MONOTONIC; query: the newest; 0: none */
 	__u64 latency_ns;              /* from the newest query; 0 unless answered */
@@ -73,19 +78,24 @@ struct weir_dns_transaction {
 	__u8 loopback;
 	__u8 redacted;                 /* names are hashes */
 	__u8 approx;                   /* packets were lost meanwhile: the outcome may be wrong */
-	char name[256];                /* of the question, as sent */
-	char type_name[16], rcode_name[16];
-	char client_subnet[64];        /* 192.0.2.0/24/0: source and scope prefix */
-	char cookie[84];               /* hex: client's, and server's */
 	char comm[16];
-	char executable[128];
-	char community_id[32];         /* of the carrying flow */
-	char container_id[64];         /* no NUL when full */
-	char unit[64];
-	char pod_uid[40];
-	char source_name[12];          /* "bpf", "packet", "replay" */
-	char answers[512];             /* "name ttl TYPE data", separated by "; " */
+	struct weir_text name;         /* of the question, as sent */
+	struct weir_text type_name, rcode_name;
+	struct weir_text client_subnet; /* 192.0.2.0/24/0: source and scope prefix */
+	struct weir_text cookie;       /* hex: client's, and server's */
+	struct weir_text executable;
+	struct weir_text community_id; /* of the carrying flow */
+	struct weir_text container_id, unit, pod_uid;
+	struct weir_text source_name;  /* "bpf", "packet", "replay" */
+	struct weir_text answers;      /* "name ttl TYPE data", separated by "; " */
 };
+/* A string of a record that the plugin made: they all end in NUL. */
+#define WEIR_DNS_TEXT(r, field) ((const char *)(r) + (r)->field.offset)
+
+/* Most bytes of each string, without the NUL. A name of 255 bytes has less than 1020. */
+#define WEIR_DNS_NAME_MAX 1020
+#define WEIR_DNS_ANSWERS_MAX 1023
+#endif
 
 /* ---- from the BPF programs ---------------------------------------------------- */
 

@@ -14,13 +14,6 @@
 #define PROCESS_AGE_NS 2000000000ull
 #define CIDS 1024
 
-struct dns_process {
-	uint32_t pid;
-	uint64_t cgroup, read_ns;
-	char comm[16];
-	char executable[128], container[64], unit[64], pod[40];
-};
-
 struct dns_cid {
 	uint8_t client[16], server[16];
 	uint16_t client_port, server_port;
@@ -54,6 +47,15 @@ void dns_owners_fini(struct weir_plugin *p)
 	d->cids = NULL;
 }
 
+static uint8_t keep(char *to, size_t size, const char *s)
+{
+	size_t n = strlen(s);
+
+	n = n < size ? n : size;
+	memcpy(to, s, n);
+	return (uint8_t)n;
+}
+
 static void look_up(struct dns *d, struct dns_process *e)
 {
 	const struct owner_cgroup *g;
@@ -64,26 +66,25 @@ static void look_up(struct dns *d, struct dns_process *e)
 		snprintf(link, sizeof link, "/proc/%u/exe", e->pid);
 		n = readlink(link, e->executable, sizeof e->executable - 1);
 	}
-	e->executable[n > 0 ? n : 0] = 0;
-	memset(e->container, 0, sizeof e->container);
-	memset(e->unit, 0, sizeof e->unit);
-	memset(e->pod, 0, sizeof e->pod);
+	e->executable_len = (uint8_t)(n > 0 ? n : 0);
+	e->container_len = e->unit_len = e->pod_len = 0;
 	g = d->containers ? owner_cgroup(d->owners, e->cgroup, e->pid) : NULL;
 	if (!g)
 		return;
-	memcpy(e->container, g->container, strlen(g->container)); /* 64: no NUL needed */
-	memcpy(e->unit, g->unit, strlen(g->unit));
-	memcpy(e->pod, g->pod, strlen(g->pod));
+	e->container_len = keep(e->container, sizeof e->container, g->container);
+	e->unit_len = keep(e->unit, sizeof e->unit, g->unit);
+	e->pod_len = keep(e->pod, sizeof e->pod, g->pod);
 }
 
-/* A pid may come again: then its name or cgroup differs, or it is looked up anew soon. */
-void dns_owner_fill(struct dns *d, struct weir_dns_transaction *r)
+/* NULL: nothing is known. A pid may come again: then its name or cgroup differs, or it is
+ * looked up anew soon. */
+const struct dns_process *dns_owner_of(struct dns *d, const struct weir_dns_transaction *r)
 {
 	struct dns_process *e = &d->processes[(r->pid ^ r->cgroup_id) % PROCESSES];
 	uint64_t now = r->query_ns;
 
 	if ((!d->executable && !d->containers) || (!r->cgroup_id && !r->pid))
-		return;
+		return NULL;
 	if (e->pid != r->pid || e->cgroup != r->cgroup_id || memcmp(e->comm, r->comm, sizeof e->comm) ||
 	    !e->read_ns || now - e->read_ns >= PROCESS_AGE_NS) {
 		e->pid = r->pid;
@@ -92,20 +93,17 @@ void dns_owner_fill(struct dns *d, struct weir_dns_transaction *r)
 		e->read_ns = now;
 		look_up(d, e);
 	}
-	memcpy(r->executable, e->executable, sizeof r->executable);
-	memcpy(r->container_id, e->container, sizeof r->container_id);
-	memcpy(r->unit, e->unit, sizeof r->unit);
-	memcpy(r->pod_uid, e->pod, sizeof r->pod_uid);
+	return e;
 }
 
-void dns_community_fill(struct dns *d, struct weir_dns_transaction *r)
+const char *dns_community_of(struct dns *d, const struct weir_dns_transaction *r)
 {
 	uint8_t proto = r->transport == WEIR_DNS_TCP ? 6 : 17;
 	struct dns_cid *c;
 	uint32_t h;
 
 	if (!d->community_id)
-		return;
+		return NULL;
 	h = (uint32_t)(r->client_port * 31u ^ r->server_port ^ r->client_address[15] * 7u ^
 	               r->server_address[15] * 13u ^ proto);
 	c = &d->cids[h % CIDS];
@@ -119,5 +117,5 @@ void dns_community_fill(struct dns *d, struct weir_dns_transaction *r)
 		community_id(0, r->client_address, r->server_address, proto, r->client_port,
 		             r->server_port, c->id);
 	}
-	memcpy(r->community_id, c->id, sizeof c->id);
+	return c->id;
 }

@@ -14,13 +14,13 @@
 static const struct weir_field transaction_fields[] = {
 	F(outcome, WEIR_ENUM8, "", "What became of the question; timeout: no answer in time",
 	  .names = WEIR_DNS_OUTCOME_NAMES),
-	F(name, WEIR_CHARS, "", "Name asked for, as sent, escaped as in a zone file; in mDNS without a question that of the first answer"),
+	F(name, WEIR_TEXT, "", "Name asked for, as sent, escaped as in a zone file; in mDNS without a question that of the first answer"),
 	F(name_truncated, WEIR_BOOL, "", "The name is longer than the field"),
 	F(redacted, WEIR_BOOL, "", "Names are keyed hashes"),
-	F(type_name, WEIR_CHARS, "", "Type asked for: A, AAAA, HTTPS, ..."),
+	F(type_name, WEIR_TEXT, "", "Type asked for: A, AAAA, HTTPS, ..."),
 	F(type, WEIR_U16, "", "Its number"),
 	NAMED("class", class_, WEIR_U16, "Class asked for; 1 IN"),
-	F(rcode_name, WEIR_CHARS, "", "Result: NOERROR, NXDOMAIN, SERVFAIL, ...; empty without a response"),
+	F(rcode_name, WEIR_TEXT, "", "Result: NOERROR, NXDOMAIN, SERVFAIL, ...; empty without a response"),
 	F(rcode, WEIR_U16, "", "Its number, with the bits of EDNS"),
 	F(query_ns, WEIR_TIME_NS, "", "When the question was sent, the last time if it was repeated"),
 	F(response_ns, WEIR_TIME_NS, "", "When the response came"),
@@ -39,15 +39,15 @@ static const struct weir_field transaction_fields[] = {
 	F(pid, WEIR_U32, "", "Process that owns that socket; 0: unknown"),
 	F(uid, WEIR_U32, "", "Its user, if the process is known"),
 	F(comm, WEIR_CHARS, "", "Its name"),
-	F(executable, WEIR_CHARS, "", "Its program"),
+	F(executable, WEIR_TEXT, "", "Its program"),
 	F(cgroup_id, WEIR_U64, "", "Its cgroup (v2)"),
-	F(container_id, WEIR_CHARS, "", "Container, from the cgroup"),
-	F(unit, WEIR_CHARS, "", "systemd unit, from the cgroup"),
-	F(pod_uid, WEIR_CHARS, "", "Kubernetes pod, from the cgroup"),
+	F(container_id, WEIR_TEXT, "", "Container, from the cgroup"),
+	F(unit, WEIR_TEXT, "", "systemd unit, from the cgroup"),
+	F(pod_uid, WEIR_TEXT, "", "Kubernetes pod, from the cgroup"),
 	F(netns_cookie, WEIR_U64, "", "Network namespace; 0: unknown"),
 	F(socket_cookie, WEIR_U64, "", "Socket; 0: unknown"),
 	F(interface_index, WEIR_U32, "", "Interface; 0: unknown"),
-	F(community_id, WEIR_CHARS, "", "Community ID v1 of the carrying flow"),
+	F(community_id, WEIR_TEXT, "", "Community ID v1 of the carrying flow"),
 	F(id, WEIR_U16, "", "Id of the message"),
 	F(opcode, WEIR_U8, "", "0 query, 4 notify, 5 update"),
 	F(authoritative, WEIR_BOOL, "", "AA"),
@@ -61,7 +61,7 @@ static const struct weir_field transaction_fields[] = {
 	F(answer_count, WEIR_U16, "", "Answers, as the header says"),
 	F(authority_count, WEIR_U16, "", "Records of the authority section, as the header says"),
 	F(additional_count, WEIR_U16, "", "Additional records, as the header says"),
-	F(answers, WEIR_CHARS, "", "Answers: \"name ttl TYPE data\", separated by \"; \""),
+	F(answers, WEIR_TEXT, "", "Answers: \"name ttl TYPE data\", separated by \"; \""),
 	F(answers_more, WEIR_U16, "", "Answers that there was no room for"),
 	F(ttl_min, WEIR_U32, "s", "Smallest TTL of the answers"),
 	F(malformed, WEIR_BOOL, "", "A message could be read in part only"),
@@ -70,8 +70,8 @@ static const struct weir_field transaction_fields[] = {
 	F(dnssec_ok, WEIR_BOOL, "", "DO of the query"),
 	F(edns_query_size, WEIR_U16, "bytes", "Largest UDP message that the client takes"),
 	F(edns_response_size, WEIR_U16, "bytes", "Largest UDP message that the server takes"),
-	F(client_subnet, WEIR_CHARS, "", "EDNS client subnet: address/source/scope"),
-	F(cookie, WEIR_CHARS, "", "EDNS cookie in hex"),
+	F(client_subnet, WEIR_TEXT, "", "EDNS client subnet: address/source/scope"),
+	F(cookie, WEIR_TEXT, "", "EDNS cookie in hex"),
 	F(edns_keepalive, WEIR_U16, "", "TCP keepalive of the response, in 100 ms"),
 	F(edns_error, WEIR_U16, "", "Extended error code (RFC 8914) plus one; 0: none"),
 	F(query_flags, WEIR_U16, "", "Flags of the query, as in its header: QR opcode AA TC RD RA Z AD CD rcode"),
@@ -79,7 +79,7 @@ static const struct weir_field transaction_fields[] = {
 	F(query_bytes, WEIR_U32, "bytes", "Size of the query"),
 	F(response_bytes, WEIR_U32, "bytes", "Size of the response"),
 	F(approx, WEIR_BOOL, "", "Packets were lost meanwhile: the outcome may be wrong"),
-	F(source_name, WEIR_CHARS, "", "Source that saw it"),
+	F(source_name, WEIR_TEXT, "", "Source that saw it"),
 };
 
 static const struct weir_field packet_fields[] = {
@@ -88,7 +88,7 @@ static const struct weir_field packet_fields[] = {
 };
 
 const struct weir_schema dns_schemas[WEIR_DNS_KINDS] = {
-	[WEIR_DNS_TRANSACTION] = { .name = "dns", .topic = "dns", .version = 1,
+	[WEIR_DNS_TRANSACTION] = { .name = "dns", .topic = "dns", .version = 2,
 		.size = sizeof(struct weir_dns_transaction), .priority = 1,
 		.fields = WEIR_TABLE(transaction_fields), .doc = "A question and what became of it" },
 	[WEIR_DNS_PACKET] = { .name = "dns_packet", .topic = "dns", .version = 1,
@@ -99,14 +99,61 @@ const struct weir_schema dns_schemas[WEIR_DNS_KINDS] = {
 
 /* ---- a record --------------------------------------------------------------------- */
 
-static void put_text(char *to, size_t size, const char *s)
+/* A record that is being made: the struct, and behind it its strings, each with a NUL. The
+ * first byte there is the string of all fields that are empty. */
+struct making {
+	struct weir_dns_transaction *r;
+	uint32_t len;
+	struct dns *d;
+};
+
+static void text_begin(struct making *k, struct dns_text *t, size_t max)
 {
-	memcpy(to, s, strnlen(s, size - 1));
+	dns_text_init(t, (char *)k->r + k->len, max + 1);
 }
 
-static void fill_query(struct weir_dns_transaction *r, const struct dns_query *q, struct dns *d)
+static void text_end(struct making *k, struct weir_text *field, const struct dns_text *t)
+{
+	*field = (struct weir_text){ .offset = (uint16_t)k->len, .size = (uint16_t)t->len };
+	k->len += (uint32_t)t->len + 1;
+}
+
+static void text_put(struct making *k, struct weir_text *field, const char *s, size_t n)
+{
+	char *to = (char *)k->r + k->len;
+
+	if (!n)
+		return;
+	memcpy(to, s, n);
+	to[n] = 0;
+	*field = (struct weir_text){ .offset = (uint16_t)k->len, .size = (uint16_t)n };
+	k->len += (uint32_t)n + 1;
+}
+
+static void begin(struct making *k, struct weir_dns_transaction *r, struct dns *d)
+{
+	const struct weir_text empty = { .offset = sizeof *r };
+
+	*k = (struct making){ .r = r, .len = sizeof *r + 1, .d = d };
+	memset(r, 0, sizeof *r + 1);
+	r->name = r->type_name = r->rcode_name = r->client_subnet = r->cookie = r->executable = empty;
+	r->community_id = r->container_id = r->unit = r->pod_uid = r->source_name = r->answers = empty;
+}
+
+static void put_name(struct making *k, const struct dns_name *name)
 {
 	struct dns_text t;
+
+	text_begin(k, &t, WEIR_DNS_NAME_MAX);
+	dns_redacted(&t, name, k->d);
+	k->r->name_truncated = t.cut;
+	text_end(k, &k->r->name, &t);
+}
+
+static void fill_query(struct making *k, const struct dns_query *q)
+{
+	struct weir_dns_transaction *r = k->r;
+	const char *type;
 	char buf[16];
 
 	memcpy(r->client_address, q->seen.src, 16);
@@ -123,7 +170,7 @@ static void fill_query(struct weir_dns_transaction *r, const struct dns_query *q
 	r->tcp_retry = q->tcp_retry;
 	r->approx = q->approx;
 	r->questions = q->count[DNS_QUESTION];
-	r->redacted = d->redact != DNS_REDACT_OFF;
+	r->redacted = k->d->redact != DNS_REDACT_OFF;
 	if (!q->none) {
 		r->query_flags = q->flags;
 		r->query_ns = q->seen.time_ns;
@@ -133,10 +180,9 @@ static void fill_query(struct weir_dns_transaction *r, const struct dns_query *q
 		return;
 	r->type = q->type;
 	r->class_ = q->class_;
-	put_text(r->type_name, sizeof r->type_name, dns_type_name(q->type, buf));
-	dns_text_init(&t, r->name, sizeof r->name);
-	dns_redacted(&t, &q->name, d);
-	r->name_truncated = t.cut;
+	type = dns_type_name(q->type, buf);
+	text_put(k, &r->type_name, type, strlen(type));
+	put_name(k, &q->name);
 }
 
 static void fill_owner(struct weir_dns_transaction *r, const struct dns_seen *s)
@@ -162,8 +208,29 @@ static void fill_flags(struct weir_dns_transaction *r, unsigned flags)
 	r->zero = !!(flags & DNS_Z);
 }
 
-static void fill_edns(struct weir_dns_transaction *r, const struct dns_edns *e, bool query)
+static void put_subnet(struct making *k, const struct dns_edns *e)
 {
+	struct dns_text t;
+
+	text_begin(k, &t, 63);
+	if (e->subnet_family == 1) {
+		uint8_t mapped[16] = { [10] = 0xff, [11] = 0xff };
+
+		memcpy(mapped + 12, e->subnet, 4);
+		dns_text_address(&t, mapped);
+	} else {
+		dns_text_ipv6(&t, e->subnet);
+	}
+	dns_text_char(&t, '/');
+	dns_text_number(&t, e->subnet_source);
+	dns_text_char(&t, '/');
+	dns_text_number(&t, e->subnet_scope);
+	text_end(k, &k->r->client_subnet, &t);
+}
+
+static void fill_edns(struct making *k, const struct dns_edns *e, bool query)
+{
+	struct weir_dns_transaction *r = k->r;
 	struct dns_text t;
 
 	if (!e->present)
@@ -174,24 +241,12 @@ static void fill_edns(struct weir_dns_transaction *r, const struct dns_edns *e, 
 	*(query ? &r->edns_query_size : &r->edns_response_size) = e->size;
 	if (query)
 		r->dnssec_ok = e->dnssec_ok;
-	if (e->subnet_family) {
-		dns_text_init(&t, r->client_subnet, sizeof r->client_subnet);
-		if (e->subnet_family == 1) {
-			uint8_t mapped[16] = { [10] = 0xff, [11] = 0xff };
-
-			memcpy(mapped + 12, e->subnet, 4);
-			dns_text_address(&t, mapped);
-		} else {
-			dns_text_ipv6(&t, e->subnet);
-		}
-		dns_text_char(&t, '/');
-		dns_text_number(&t, e->subnet_source);
-		dns_text_char(&t, '/');
-		dns_text_number(&t, e->subnet_scope);
-	}
+	if (e->subnet_family)
+		put_subnet(k, e);
 	if (e->cookie_len) {
-		dns_text_init(&t, r->cookie, sizeof r->cookie);
+		text_begin(k, &t, 2 * sizeof e->cookie);
 		dns_text_hex(&t, e->cookie, e->cookie_len);
+		text_end(k, &r->cookie, &t);
 	}
 	if (query)
 		return;
@@ -200,32 +255,48 @@ static void fill_edns(struct weir_dns_transaction *r, const struct dns_edns *e, 
 }
 
 /* An mDNS response has no question; it is about the name of its first answer. */
-static void name_of_first(struct weir_dns_transaction *r, const struct dns_msg *m, struct dns *d)
+static void name_of_first(struct making *k, const struct dns_msg *m)
 {
 	struct dns_name name;
 	struct dns_walk w;
-	struct dns_text t;
 	struct dns_rr rr;
 
 	dns_walk_start(m, &w);
-	if (dns_walk_next(m, &w, &rr) || rr.section != DNS_ANSWER || dns_name_at(m, rr.name_off, &name, NULL))
-		return;
-	dns_text_init(&t, r->name, sizeof r->name);
-	dns_redacted(&t, &name, d);
-	r->name_truncated = t.cut;
+	if (!dns_walk_next(m, &w, &rr) && rr.section == DNS_ANSWER && !dns_name_at(m, rr.name_off, &name, NULL))
+		put_name(k, &name);
+}
+
+static void put_answer(struct dns_text *t, const struct dns_msg *m, const struct dns_rr *rr,
+                       const struct dns_name *name, struct dns *d)
+{
+	char buf[16];
+
+	if (t->len)
+		dns_text_string(t, "; ");
+	dns_redacted(t, name, d);
+	dns_text_char(t, ' ');
+	dns_text_number(t, rr->ttl);
+	dns_text_char(t, ' ');
+	dns_text_string(t, dns_type_name(rr->type, buf));
+	/* Text of any kind may say the name that is redacted: only addresses stay. */
+	if (d->redact == DNS_REDACT_OFF || rr->type == DNS_A || rr->type == DNS_AAAA ||
+	    rr->type == DNS_CNAME) {
+		dns_text_char(t, ' ');
+		dns_text_data(t, m, rr, dns_redacted, d);
+	}
 }
 
 /* Each answer goes in whole, or is one of "more"; but of the first what there is room for. */
-static void fill_answers(struct weir_dns_transaction *r, const struct dns_msg *m, struct dns *d)
+static void fill_answers(struct making *k, const struct dns_msg *m)
 {
+	struct weir_dns_transaction *r = k->r;
 	struct dns_name name;
 	struct dns_walk w;
 	struct dns_text t;
 	struct dns_rr rr;
 	bool any = false;
-	char buf[16];
 
-	dns_text_init(&t, r->answers, sizeof r->answers);
+	text_begin(k, &t, WEIR_DNS_ANSWERS_MAX);
 	dns_walk_start(m, &w);
 	while (dns_walk_next(m, &w, &rr) == DNS_OK && rr.section == DNS_ANSWER) {
 		struct dns_text before = t;
@@ -236,48 +307,60 @@ static void fill_answers(struct weir_dns_transaction *r, const struct dns_msg *m
 			r->answers_more += r->answers_more < UINT16_MAX;
 			continue;
 		}
-		if (t.len)
-			dns_text_string(&t, "; ");
-		dns_redacted(&t, &name, d);
-		dns_text_char(&t, ' ');
-		dns_text_number(&t, rr.ttl);
-		dns_text_char(&t, ' ');
-		dns_text_string(&t, dns_type_name(rr.type, buf));
-		/* Text of any kind may say the name that is redacted: only addresses stay. */
-		if (d->redact == DNS_REDACT_OFF || rr.type == DNS_A || rr.type == DNS_AAAA ||
-		    rr.type == DNS_CNAME) {
-			dns_text_char(&t, ' ');
-			dns_text_data(&t, m, &rr, dns_redacted, d);
-		}
+		put_answer(&t, m, &rr, &name, k->d);
 		if (!t.cut)
 			continue;
 		r->answers_more++;
 		if (before.len) {
 			t = before;
-			memset(r->answers + t.len, 0, sizeof r->answers - t.len);
+			t.at[t.len] = 0;
 		}
 	}
+	if (t.len)
+		text_end(k, &r->answers, &t);
 }
 
-static void fill_response(struct weir_dns_transaction *r, const struct dns_seen *s,
-                          const struct dns_msg *m, struct dns *d)
+static void fill_response(struct making *k, const struct dns_seen *s, const struct dns_msg *m)
 {
+	struct weir_dns_transaction *r = k->r;
+	const char *rcode;
 	char buf[16];
 
 	r->response_ns = s->time_ns;
 	r->response_bytes = m->len;
 	r->response_flags = m->flags;
 	r->rcode = m->rcode;
-	put_text(r->rcode_name, sizeof r->rcode_name, dns_rcode_name(m->rcode, buf));
+	rcode = dns_rcode_name(m->rcode, buf);
+	text_put(k, &r->rcode_name, rcode, strlen(rcode));
 	r->opcode = DNS_OPCODE(m->flags);
 	r->questions = m->count[DNS_QUESTION];
 	r->answer_count = m->count[DNS_ANSWER];
 	r->authority_count = m->count[DNS_AUTHORITY];
 	r->additional_count = m->count[DNS_ADDITIONAL];
 	r->malformed |= m->error == DNS_BAD_RECORD || m->error == DNS_BAD_COUNT;
-	fill_answers(r, m, d);
+	if (m->count[DNS_ANSWER])
+		fill_answers(k, m);
 	if (r->outcome == WEIR_DNS_MULTICAST && !m->count[DNS_QUESTION])
-		name_of_first(r, m, d);
+		name_of_first(k, m);
+}
+
+/* Who asked, beyond its pid, and over which flow. */
+static void fill_names(struct making *k)
+{
+	struct weir_dns_transaction *r = k->r;
+	const struct dns_process *e = dns_owner_of(k->d, r);
+	const char *cid = dns_community_of(k->d, r);
+
+	if (e) {
+		text_put(k, &r->executable, e->executable, e->executable_len);
+		text_put(k, &r->container_id, e->container, e->container_len);
+		text_put(k, &r->unit, e->unit, e->unit_len);
+		text_put(k, &r->pod_uid, e->pod, e->pod_len);
+	}
+	if (cid)
+		text_put(k, &r->community_id, cid, strlen(cid));
+	if (k->d->source)
+		text_put(k, &r->source_name, k->d->source, strlen(k->d->source));
 }
 
 /* ---- what is counted ---------------------------------------------------------------- */
@@ -291,19 +374,28 @@ static bool failed(const struct weir_dns_transaction *r)
 static void remember(struct dns *d, const struct weir_dns_transaction *r)
 {
 	struct dns_recent *n;
+	size_t len;
 
 	if (!failed(r) && r->latency_ns < d->slow_ns)
 		return;
 	n = &d->recent[d->recent_count++ % DNS_RECENT];
-	*n = (struct dns_recent){ .time_ns = r->query_ns, .latency_ns = r->latency_ns,
-		.seq = d->recent_count, .pid = r->pid, .type = r->type, .rcode = r->rcode,
-		.retries = r->retries, .outcome = r->outcome, .transport = r->transport };
+	n->time_ns = r->query_ns;
+	n->latency_ns = r->latency_ns;
+	n->seq = d->recent_count;
+	n->pid = r->pid;
+	n->type = r->type;
+	n->rcode = r->rcode;
+	n->retries = r->retries;
+	n->outcome = r->outcome;
+	n->transport = r->transport;
 	memcpy(n->server, r->server_address, 16);
 	memcpy(n->client, r->client_address, 16);
 	n->server_port = r->server_port;
 	n->client_port = r->client_port;
 	memcpy(n->comm, r->comm, sizeof n->comm);
-	memcpy(n->name, r->name, sizeof n->name - 1);
+	len = r->name.size < sizeof n->name ? r->name.size : sizeof n->name - 1;
+	memcpy(n->name, WEIR_DNS_TEXT(r, name), len);
+	n->name[len] = 0;
 }
 
 static void hitter(struct dns_top *top, const void *key, size_t len, const struct weir_dns_transaction *r,
@@ -335,7 +427,7 @@ static void account(struct dns *d, const struct weir_dns_transaction *r, uint32_
 	if (r->outcome > WEIR_DNS_TIMEOUT && r->outcome != WEIR_DNS_EVICTED)
 		return; /* no question, or none that had its time */
 	remember(d, r);
-	hitter(d->top_names, r->name, strnlen(r->name, sizeof r->name), r, weight);
+	hitter(d->top_names, WEIR_DNS_TEXT(r, name), r->name.size, r, weight);
 	memcpy(server.address, r->server_address, 16);
 	hitter(d->top_servers, &server, sizeof server, r, weight);
 	if (!r->pid)
@@ -346,28 +438,40 @@ static void account(struct dns *d, const struct weir_dns_transaction *r, uint32_
 
 /* ---- the queue ---------------------------------------------------------------------- */
 
+/* Room at its end for the longest record, or NULL. */
 static struct dns_queued *enqueue(struct weir_plugin *p)
 {
 	struct dns *d = weir_state(p);
 
-	if (d->queue_len == d->queue_cap) {
-		uint32_t cap = d->queue_cap ? d->queue_cap * 2 : 64;
-		struct dns_queued *q = NULL;
+	if (d->queue_cap - d->queue_len < DNS_QUEUED_MAX) {
+		size_t cap = d->queue_cap ? d->queue_cap * 2 : 65536;
+		char *q = NULL;
 
-		if (cap <= DNS_QUEUE_MAX)
-			q = p->host->realloc(p, d->queue, cap * sizeof *q);
+		if (cap <= DNS_QUEUE_BYTES)
+			q = p->host->realloc(p, d->queue, cap);
 		if (!q)
 			return NULL;
 		d->queue = q;
 		d->queue_cap = cap;
 	}
-	return &d->queue[d->queue_len++];
+	return (struct dns_queued *)(void *)(d->queue + d->queue_len);
 }
 
 static void on_timer(struct weir_plugin *p, void *arg)
 {
 	(void)arg;
 	dns_flush(p);
+}
+
+static void fill_times(struct weir_dns_transaction *r, const struct dns_query *q, const struct dns_seen *seen)
+{
+	if (r->outcome != WEIR_DNS_ANSWERED)
+		return;
+	r->latency_ns = seen->time_ns - q->seen.time_ns;
+	r->wait_ns = seen->time_ns - q->wait_from_ns;
+	/* Clocks of two CPUs may differ by a little: never a negative time. */
+	r->latency_ns = (int64_t)r->latency_ns < 0 ? 0 : r->latency_ns;
+	r->wait_ns = (int64_t)r->wait_ns < 0 ? 0 : r->wait_ns;
 }
 
 void dns_finish(void *plugin, enum weir_dns_outcome outcome, const struct dns_query *q,
@@ -377,6 +481,7 @@ void dns_finish(void *plugin, enum weir_dns_outcome outcome, const struct dns_qu
 	struct dns *d = weir_state(p);
 	struct dns_queued *e = enqueue(p);
 	struct weir_dns_transaction *r;
+	struct making k;
 
 	if (!e) { /* no memory, or more in one drain than the bound: gone, and said so */
 		d->counts.queue_full++;
@@ -384,32 +489,26 @@ void dns_finish(void *plugin, enum weir_dns_outcome outcome, const struct dns_qu
 		return;
 	}
 	r = &e->r;
-	memset(r, 0, sizeof *r);
+	begin(&k, r, d);
 	r->outcome = (uint8_t)outcome;
-	fill_query(r, q, d);
+	fill_query(&k, q);
 	fill_owner(r, q->seen.owned || !seen ? &q->seen : seen);
-	fill_edns(r, &q->edns, true);
+	fill_edns(&k, &q->edns, true);
 	fill_flags(r, response ? response->flags : q->flags);
 	if (response) {
-		fill_response(r, seen, response, d);
-		fill_edns(r, &response->edns, false);
+		fill_response(&k, seen, response);
+		fill_edns(&k, &response->edns, false);
 	} else {
 		r->answer_count = q->count[DNS_ANSWER];
 		r->authority_count = q->count[DNS_AUTHORITY];
 		r->additional_count = q->count[DNS_ADDITIONAL];
 	}
-	if (outcome == WEIR_DNS_ANSWERED) {
-		r->latency_ns = seen->time_ns - q->seen.time_ns;
-		r->wait_ns = seen->time_ns - q->wait_from_ns;
-		/* Clocks of two CPUs may differ by a little: never a negative time. */
-		r->latency_ns = (int64_t)r->latency_ns < 0 ? 0 : r->latency_ns;
-		r->wait_ns = (int64_t)r->wait_ns < 0 ? 0 : r->wait_ns;
-	}
-	put_text(r->source_name, sizeof r->source_name, d->source ? d->source : "");
-	dns_owner_fill(d, r);
-	dns_community_fill(d, r);
+	fill_times(r, q, seen);
+	fill_names(&k);
+	e->len = k.len;
 	e->time_ns = r->query_ns ? r->query_ns : r->response_ns;
 	e->weight = q->seen.weight ? q->seen.weight : 1;
+	d->queue_len += (sizeof *e - sizeof e->r + k.len + 7) & ~7ul;
 	account(d, r, e->weight);
 	if (!d->timer)
 		d->timer = p->host->timer_start(p, 0, 0, on_timer, d);
@@ -422,8 +521,11 @@ void dns_flush(struct weir_plugin *p)
 	if (d->timer)
 		p->host->timer_stop(d->timer);
 	d->timer = NULL;
-	for (uint32_t i = 0; i < d->queue_len; i++)
-		p->host->emit(p, WEIR_DNS_TRANSACTION, &d->queue[i].r, sizeof d->queue[i].r,
-		              d->queue[i].time_ns, d->queue[i].weight);
+	for (size_t at = 0; at < d->queue_len;) {
+		const struct dns_queued *e = (const void *)(d->queue + at);
+
+		p->host->emit(p, WEIR_DNS_TRANSACTION, &e->r, e->len, e->time_ns, e->weight);
+		at += (sizeof *e - sizeof e->r + e->len + 7) & ~7ul;
+	}
 	d->queue_len = 0;
 }

@@ -4,6 +4,7 @@
  */
 #include "test_dns.h"
 
+#include <arpa/inet.h>
 #define HEADER(qd, an) 0x12, 0x34, 0x01, 0, 0, (qd), 0, (an), 0, 0, 0, 0
 #define PARSE(m, ...)                                                          \
 	({                                                                     \
@@ -94,12 +95,36 @@ static void text_is_cut_whole(void **state)
 	assert_string_equal(buf, "abcde"); /* not half an escape, and nothing behind it */
 }
 
+/* Any pattern of zero groups, and IPv4 inside: as libc writes it. */
+static void addresses_are_as_libc_writes_them(void **state)
+{
+	(void)state;
+	for (unsigned mask = 0; mask < 256; mask++) {
+		for (unsigned low = 0; low < 3; low++) {
+			char ours[64], theirs[INET6_ADDRSTRLEN];
+			uint8_t a[16] = { 0 };
+			struct dns_text t;
+
+			for (unsigned i = 0; i < 8; i++)
+				if (mask >> i & 1) {
+					a[2 * i] = low == 0 ? 0 : low == 1 ? 0xff : 0x10;
+					a[2 * i + 1] = low == 1 ? 0xff : (uint8_t)(i + 1);
+				}
+			dns_text_init(&t, ours, sizeof ours);
+			dns_text_ipv6(&t, a);
+			inet_ntop(AF_INET6, a, theirs, sizeof theirs);
+			assert_string_equal(ours, theirs);
+		}
+	}
+}
+
 int test_wire(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hostile_messages_have_a_name),
 		cmocka_unit_test(what_was_not_captured_is_no_fault),
 		cmocka_unit_test(names_and_text_go_both_ways), cmocka_unit_test(text_is_cut_whole),
+		cmocka_unit_test(addresses_are_as_libc_writes_them),
 	};
 
 	return cmocka_run_group_tests_name("wire", tests, NULL, NULL);

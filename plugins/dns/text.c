@@ -4,7 +4,6 @@
  */
 #include "text.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,19 +54,34 @@ void dns_text_hex(struct dns_text *t, const uint8_t *p, uint32_t n)
 		put(t, (char[]){ digits[p[i] >> 4], digits[p[i] & 15] }, 2);
 }
 
+/* What needs no escape: printable, but . ; \ " ( ) @ $ */
+static bool is_plain(uint8_t c)
+{
+	static const uint64_t plain[2] = { 0xf7ffbcea00000000, 0x7fffffffeffffffe };
+
+	return c < 128 && plain[c >> 6] >> (c & 63) & 1;
+}
+
 /* RFC 1035 5.1 and 4343 2.1. */
 static void put_label(struct dns_text *t, const uint8_t *p, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0, run; i < n; i += run) {
 		uint8_t c = p[i];
 
-		if (c <= ' ' || c >= 127)
+		for (run = 0; i + run < n && is_plain(p[i + run]); run++)
+			;
+		if (run && run <= t->size - 1 - t->len) {
+			put(t, (const char *)p + i, run);
+			continue;
+		}
+		run = 1;
+		if (is_plain(c))
+			put(t, (const char *)&p[i], 1); /* as far as there is room */
+		else if (c <= ' ' || c >= 127)
 			put(t, (char[]){ '\\', (char)('0' + c / 100), (char)('0' + c / 10 % 10),
 			                 (char)('0' + c % 10) }, 4);
-		else if (strchr(".;\\\"()@$", c))
-			put(t, (char[]){ '\\', (char)c }, 2);
 		else
-			put(t, (const char *)&p[i], 1);
+			put(t, (char[]){ '\\', (char)c }, 2);
 	}
 }
 
@@ -84,12 +98,65 @@ void dns_text_name(struct dns_text *t, const struct dns_name *n)
 	}
 }
 
+/* The longest run of zero groups, at least two of them (RFC 5952 4.2): where, and how many. */
+static unsigned zero_groups(const uint8_t addr[16], unsigned *ret_at)
+{
+	unsigned best = 1, run = 0;
+
+	*ret_at = 8;
+	for (unsigned i = 0; i < 8; i++) {
+		run = addr[2 * i] || addr[2 * i + 1] ? 0 : run + 1;
+		if (run > best) {
+			best = run;
+			*ret_at = i + 1 - run;
+		}
+	}
+	return best;
+}
+
+static void ipv4(struct dns_text *t, const uint8_t addr[4])
+{
+	for (unsigned i = 0; i < 4; i++) {
+		if (i)
+			dns_text_char(t, '.');
+		dns_text_number(t, addr[i]);
+	}
+}
+
+/* As inet_ntop(3): RFC 5952, and what holds an IPv4 address with that in dots. */
 void dns_text_ipv6(struct dns_text *t, const uint8_t addr[16])
 {
-	char s[INET6_ADDRSTRLEN];
+	static const char digits[] = "0123456789abcdef";
+	unsigned at, zeros = zero_groups(addr, &at), n = 0, end = 8;
+	char s[40];
 
-	inet_ntop(AF_INET6, addr, s, sizeof s);
-	dns_text_string(t, s);
+	if (at == 0 && (zeros == 6 || (zeros == 5 && addr[10] == 0xff && addr[11] == 0xff)))
+		end = 6;
+	for (unsigned i = 0; i < end; i++) {
+		unsigned v = (unsigned)addr[2 * i] << 8 | addr[2 * i + 1], shift = 12;
+
+		if (i == at) {
+			s[n++] = ':';
+			i += zeros - 1;
+			if (i + 1 == end)
+				s[n++] = ':';
+			continue;
+		}
+		if (i)
+			s[n++] = ':';
+		while (shift && !(v >> shift))
+			shift -= 4;
+		for (;; shift -= 4) {
+			s[n++] = digits[v >> shift & 15];
+			if (!shift)
+				break;
+		}
+	}
+	if (end == 6 && zeros == 5)
+		s[n++] = ':';
+	put(t, s, n);
+	if (end == 6)
+		ipv4(t, addr + 12);
 }
 
 void dns_text_address(struct dns_text *t, const uint8_t addr[16])
@@ -100,11 +167,7 @@ void dns_text_address(struct dns_text *t, const uint8_t addr[16])
 		dns_text_ipv6(t, addr);
 		return;
 	}
-	for (unsigned i = 12; i < 16; i++) {
-		if (i > 12)
-			dns_text_char(t, '.');
-		dns_text_number(t, addr[i]);
-	}
+	ipv4(t, addr + 12);
 }
 
 /* ---- names of numbers --------------------------------------------------------- */

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Space-saving, see top.h. Keys are found through an index of their hashes; the counts lie in
- * an array of their own, which is searched for the smallest when a new key takes its place:
- * 128 numbers, some 40 ns.
+ * an array of their own. Counts only grow, so the smallest is known, and a walk on from where
+ * the last one was found finds the next; only after a whole round is there a new smallest: a
+ * new key costs a few steps, however many there are.
  */
 #include "top.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #define NONE UINT32_MAX
 
 struct dns_top {
-	uint32_t used, size, mask;
+	uint32_t used, size, mask, at; /* at: where the walk stands */
+	uint64_t least;          /* no count is smaller */
 	uint64_t *counts;
 	struct dns_top_entry *entries;
 	uint32_t *index;         /* open addressing, four times the entries */
@@ -20,10 +23,16 @@ struct dns_top {
 
 static uint64_t hash(const uint8_t *p, size_t n)
 {
-	uint64_t h = 0xcbf29ce484222325ull;
+	uint64_t h = n, v;
 
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ p[i]) * 0x100000001b3ull;
+	for (; n >= sizeof v; p += sizeof v, n -= sizeof v) {
+		memcpy(&v, p, sizeof v);
+		h = (h ^ v) * 0x9e3779b97f4a7c15ull;
+		h ^= h >> 29;
+	}
+	v = 0;
+	memcpy(&v, p, n);
+	h = (h ^ v) * 0xd6e8feb86659fd93ull;
 	return h ^ h >> 32;
 }
 
@@ -58,6 +67,22 @@ static void forget(struct dns_top *t, uint32_t e)
 	}
 }
 
+/* One with the smallest count; all places are taken. */
+static uint32_t smallest(struct dns_top *t)
+{
+	for (uint32_t i = 0; i < t->size; i++) {
+		uint32_t e = t->at;
+
+		t->at = e + 1 < t->size ? e + 1 : 0;
+		if (t->counts[e] == t->least)
+			return e;
+	}
+	for (uint32_t i = t->at = 0; i < t->size; i++)
+		t->at = t->counts[i] < t->counts[t->at] ? i : t->at;
+	t->least = t->counts[t->at];
+	return t->at;
+}
+
 struct dns_top_entry *dns_top_add(struct dns_top *t, const void *key, size_t n, uint64_t weight)
 {
 	uint32_t len = n < DNS_TOP_KEY ? (uint32_t)n : DNS_TOP_KEY, e = 0;
@@ -71,13 +96,15 @@ struct dns_top_entry *dns_top_add(struct dns_top *t, const void *key, size_t n, 
 			e = t->used++;
 			t->counts[e] = 0;
 		} else {
-			for (uint32_t i = 1; i < t->size; i++)
-				e = t->counts[i] < t->counts[e] ? i : e;
+			e = smallest(t);
 			error = t->counts[e];
 			forget(t, e);
 			s = slot(t, h, key, len);
 		}
-		t->entries[e] = (struct dns_top_entry){ .error = error, .len = len, .hash = h };
+		memset(&t->entries[e], 0, offsetof(struct dns_top_entry, key));
+		t->entries[e].error = error;
+		t->entries[e].len = len;
+		t->entries[e].hash = h;
 		memcpy(t->entries[e].key, key, len);
 		*s = e;
 	}

@@ -84,7 +84,8 @@ int WEIR_SOCK_PROG(own_create, sk)
 	return 1;
 }
 
-static __always_inline void weir_owner_at_address(struct bpf_sock_addr *addr)
+/* `sends`: a datagram. Such a socket is nobody's clone, so a note that is there is its own. */
+static __always_inline void weir_owner_at_address(struct bpf_sock_addr *addr, bool sends)
 {
 	u32 pid = bpf_get_current_pid_tgid() >> 32;
 	struct bpf_sock *sk = addr->sk;
@@ -96,6 +97,8 @@ static __always_inline void weir_owner_at_address(struct bpf_sock_addr *addr)
 	o = bpf_sk_storage_get(&weir_owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
 		return;
+	if (sends && o->pid == pid && o->how == WEIR_OWNER_BY_USE)
+		return;
 	cookie = bpf_get_socket_cookie(addr);
 	if (weir_owner_same(o, pid, cookie))
 		return;
@@ -104,17 +107,17 @@ static __always_inline void weir_owner_at_address(struct bpf_sock_addr *addr)
 	weir_owner_fill(o, pid, WEIR_OWNER_BY_USE);
 }
 
-#define WEIR_OWNER_ADDR(section, name)                                         \
+#define WEIR_OWNER_ADDR(section, name, sends)                                  \
 	SEC(section)                                                           \
 	int WEIR_SOCK_ADDR_PROG(name, addr)                                       \
 	{                                                                      \
-		weir_owner_at_address(addr);                                   \
+		weir_owner_at_address(addr, sends);                            \
 		return 1;                                                      \
 	}
-WEIR_OWNER_ADDR("cgroup/connect4", own_connect4)
-WEIR_OWNER_ADDR("cgroup/connect6", own_connect6)
-WEIR_OWNER_ADDR("cgroup/sendmsg4", own_sendmsg4)
-WEIR_OWNER_ADDR("cgroup/sendmsg6", own_sendmsg6)
+WEIR_OWNER_ADDR("cgroup/connect4", own_connect4, false)
+WEIR_OWNER_ADDR("cgroup/connect6", own_connect6, false)
+WEIR_OWNER_ADDR("cgroup/sendmsg4", own_sendmsg4, true)
+WEIR_OWNER_ADDR("cgroup/sendmsg6", own_sendmsg6, true)
 
 /* ---- a socket is used -------------------------------------------------------------- */
 

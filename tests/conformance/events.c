@@ -25,6 +25,7 @@ struct every {
 	uint8_t flag, enum8, ipv4[4], ipv6[16], mac[6];
 	char text[24];
 	uint8_t bytes[8], ip[16];
+	struct weir_text behind; /* nothing is: a claim that is not true */
 };
 
 #define F(m, t, ...) WEIR_FIELD(struct every, m, t, "", "A value of this type", __VA_ARGS__)
@@ -33,7 +34,7 @@ static const struct weir_field fields[] = {
 	F(s32, WEIR_S32), F(u64, WEIR_U64), F(s64, WEIR_S64), F(f64, WEIR_F64),
 	F(time_ns, WEIR_TIME_NS), F(flag, WEIR_BOOL), F(enum8, WEIR_ENUM8, .names = "none some"),
 	F(ipv4, WEIR_IPV4), F(ipv6, WEIR_IPV6), F(mac, WEIR_MAC), F(text, WEIR_CHARS),
-	F(bytes, WEIR_HEX), F(ip, WEIR_IP),
+	F(bytes, WEIR_HEX), F(ip, WEIR_IP), F(behind, WEIR_TEXT),
 };
 #undef F
 static const struct weir_schema schemas[] = {

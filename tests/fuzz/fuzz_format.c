@@ -24,6 +24,7 @@ struct all {
 	unsigned char v4[4], v6[16], mac[6], hex[6];
 	char name[24];
 	unsigned char ip[16];
+	struct weir_text text;
 };
 static const struct weir_field fields[] = {
 	WEIR_FIELD(struct all, u64, WEIR_U64, "", ""),
@@ -39,6 +40,7 @@ static const struct weir_field fields[] = {
 	WEIR_FIELD(struct all, hex, WEIR_HEX, "", ""),
 	WEIR_FIELD(struct all, name, WEIR_CHARS, "", ""),
 	WEIR_FIELD(struct all, ip, WEIR_IP, "", ""),
+	WEIR_FIELD(struct all, text, WEIR_TEXT, "", ""),
 };
 static const struct weir_schema schemas[] = {
 	{ .name = "all", .topic = "t", .size = sizeof(struct all), .fields = WEIR_TABLE(fields) },

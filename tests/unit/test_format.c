@@ -28,6 +28,7 @@ struct all {
 	unsigned char v4[4], v6[16], ip[2][16], mac[6], hex[3];
 	char comm[16];
 	uint8_t weight;
+	struct weir_text text[3];
 };
 static const struct weir_field all_fields[] = {
 	WEIR_FIELD(struct all, u8, WEIR_U8, "", "d"),
@@ -52,6 +53,9 @@ static const struct weir_field all_fields[] = {
 	WEIR_FIELD(struct all, hex, WEIR_HEX, "", "d"),
 	WEIR_FIELD(struct all, comm, WEIR_CHARS, "", "d"),
 	WEIR_FIELD(struct all, weight, WEIR_U8, "", "d"),
+	{ .name = "text", .type = WEIR_TEXT, .offset = offsetof(struct all, text[0]), .size = 4 },
+	{ .name = "longer", .type = WEIR_TEXT, .offset = offsetof(struct all, text[1]), .size = 4 },
+	{ .name = "beyond", .type = WEIR_TEXT, .offset = offsetof(struct all, text[2]), .size = 4 },
 	{ .name = "outside", .type = WEIR_U64, .offset = 4096, .size = 8 },
 	{ .name = "unheard_of", .type = 99, .offset = 0, .size = 1 },
 };
@@ -67,17 +71,19 @@ static const struct weir_batch batch = {
 struct full {
 	struct weir_record r;
 	struct all p;
-	char pad[8];
+	char tail[16]; /* strings behind the struct, eight bytes of it in the record */
 };
 
 static struct full record(void)
 {
 	struct full f = {
-		.r = { .len = (sizeof(struct weir_record) + sizeof(struct all) + 7) & ~7u, .time_ns = 1, .weight = 1 },
+		.r = { .len = (offsetof(struct full, tail) + 8 + 7) & ~7u, .time_ns = 1, .weight = 1 },
 		.p = { 255, -128, 65535, -32768, 4294967295u, -2147483647 - 1, UINT64_MAX, INT64_MIN, 0.1,
 		       1, 1, 2, 0, 1, { 192, 168, 0, 1 }, { 0x20, 1, 0xd, 0xb8, [15] = 1 },
 		       { { [10] = 0xff, 0xff, 10, 0, 0, 7 }, { 0xfe, 0x80, [15] = 9 } },
-		       { 0, 0x1b, 0x21, 0xff, 0xfe, 9 }, { 0, 0xab, 0xcd }, "bash", 77 },
+		       { 0, 0x1b, 0x21, 0xff, 0xfe, 9 }, { 0, 0xab, 0xcd }, "bash", 77,
+		       { { sizeof(struct all), 4 }, { sizeof(struct all), 60000 }, { 60000, 1 } } },
+		.tail = "tail\nabc",
 	};
 
 	return f;
@@ -135,12 +141,13 @@ static void test_all_types(void **state)
 	                    ",\"e8\":\"write\",\"e16\":2,\"e32\":\"read\",\"at\":\"20"));
 	rest = strstr(text, ",\"v4\"");
 	assert_string_equal(rest, ",\"v4\":\"192.168.0.1\",\"v6\":\"2001:db8::1\",\"ip4\":\"10.0.0.7\",\"ip6\":\"fe80::9\",\"mac\":\"00:1b:21:ff:fe:09\""
-	                    ",\"hex\":\"00abcd\",\"comm\":\"bash\",\"field_weight\":77}");
+	                    ",\"hex\":\"00abcd\",\"comm\":\"bash\",\"field_weight\":77,\"text\":\"tail\""
+	                    ",\"longer\":\"tail\\nabc\",\"beyond\":\"\"}");
 	text = format(&batch, &f.r, WEIR_FORMAT_TEXT);
 	rest = strchr(text, ' ');
 	assert_memory_equal(rest, " test/everything u8=255 s8=-128 ", 32);
 	assert_non_null(strstr(rest, " e8=write e16=2 e32=read at=20"));
-	assert_non_null(strstr(rest, " comm=bash field_weight=77"));
+	assert_non_null(strstr(rest, " comm=bash field_weight=77 text=tail longer="));
 }
 
 /* Weight, quality and truncation are said only when they say something. */
@@ -159,7 +166,7 @@ static void test_tail(void **state)
 	f.r.flags = 0;
 	f.r.weight = 1;
 	text = format(&approx, &f.r, WEIR_FORMAT_TEXT);
-	assert_non_null(strstr(text, " field_weight=77 quality=guess"));
+	assert_non_null(strstr(text, " quality=guess"));
 	assert_null(strstr(text, "truncated"));
 }
 

@@ -22,6 +22,15 @@ enum weir_field_type {
 	WEIR_MAC,      /* 6 bytes */
 	WEIR_HEX,      /* bytes, printed in hex */
 	WEIR_IP,       /* 1.2: 16 bytes, network order; v4-mapped is printed as IPv4 */
+	WEIR_TEXT,     /* 1.3: struct weir_text: a string behind the struct; bytes from outside */
+};
+
+/* Where a string of a record lies: behind the struct, so that a record is as long as what it
+ * says. Strings may have a NUL behind them, for readers in C; `size` does not count it.
+ * size 0: empty, wherever offset points. */
+struct weir_text {
+	uint16_t offset; /* from the start of the payload */
+	uint16_t size;   /* bytes */
 };
 
 struct weir_field {
@@ -110,6 +119,14 @@ weir_batch_next(const struct weir_batch *b, const struct weir_record *prev)
 static inline const void *weir_payload(const struct weir_record *r)
 {
 	return r + 1;
+}
+
+/* The bytes of a string field of type WEIR_TEXT; NULL: it lies outside of the record. */
+static inline const char *weir_text_at(const struct weir_record *r, struct weir_text t)
+{
+	size_t len = r->len - sizeof *r;
+
+	return t.offset > len || t.size > len - t.offset ? NULL : (const char *)(r + 1) + t.offset;
 }
 
 /* The schema of a record, or NULL if its kind is unknown or it is too short. */
