@@ -169,7 +169,8 @@ static void put_value(struct line *l, const struct weir_field *f, const unsigned
 	}
 }
 
-/* A string behind the struct: of what it claims, as much as lies inside the payload. */
+/* A string behind the struct: of what it claims, as much as lies inside the payload and
+ * before a NUL. */
 static void put_behind(struct line *l, const unsigned char *payload, size_t len, const unsigned char *at)
 {
 	struct weir_text t;
@@ -177,7 +178,8 @@ static void put_behind(struct line *l, const unsigned char *payload, size_t len,
 	memcpy(&t, at, sizeof t);
 	if (t.offset > len)
 		t.offset = t.size = 0;
-	put_string(l, (const char *)payload + t.offset, t.size < len - t.offset ? t.size : len - t.offset);
+	len = t.size < len - t.offset ? t.size : len - t.offset;
+	put_string(l, (const char *)payload + t.offset, strnlen((const char *)payload + t.offset, len));
 }
 
 static void put_fields(struct line *l, const struct weir_schema *s, const unsigned char *payload, size_t len)

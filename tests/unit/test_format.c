@@ -83,7 +83,7 @@ static struct full record(void)
 		       { { [10] = 0xff, 0xff, 10, 0, 0, 7 }, { 0xfe, 0x80, [15] = 9 } },
 		       { 0, 0x1b, 0x21, 0xff, 0xfe, 9 }, { 0, 0xab, 0xcd }, "bash", 77,
 		       { { sizeof(struct all), 4 }, { sizeof(struct all), 60000 }, { 60000, 1 } } },
-		.tail = "tail\nabc",
+		.tail = "tail\na\0b",
 	};
 
 	return f;
@@ -142,7 +142,7 @@ static void test_all_types(void **state)
 	rest = strstr(text, ",\"v4\"");
 	assert_string_equal(rest, ",\"v4\":\"192.168.0.1\",\"v6\":\"2001:db8::1\",\"ip4\":\"10.0.0.7\",\"ip6\":\"fe80::9\",\"mac\":\"00:1b:21:ff:fe:09\""
 	                    ",\"hex\":\"00abcd\",\"comm\":\"bash\",\"field_weight\":77,\"text\":\"tail\""
-	                    ",\"longer\":\"tail\\nabc\",\"beyond\":\"\"}");
+	                    ",\"longer\":\"tail\\na\",\"beyond\":\"\"}");
 	text = format(&batch, &f.r, WEIR_FORMAT_TEXT);
 	rest = strchr(text, ' ');
 	assert_memory_equal(rest, " test/everything u8=255 s8=-128 ", 32);

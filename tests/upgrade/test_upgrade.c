@@ -242,6 +242,14 @@ static void unfit_builds(void **state)
 
 /* With another object in the kernel the two are exchanged by their knobs. Between them lie
  * two stores; a call may fall there, so what holds is the ledger, and all but a few. */
+/* Between the old program and the new one an event may pass: one an exchange, or as many as
+ * there is time for where ThreadSanitizer makes a thread ten times slower. */
+#ifdef __SANITIZE_THREAD__
+#define LOST_MAX 100
+#else
+#define LOST_MAX 10
+#endif
+
 static void other_object(void **state)
 {
 	struct caller c;
@@ -259,7 +267,7 @@ static void other_object(void **state)
 		p = peer(&d, &all);
 		print_message("%s, 10 exchanges: %lld lost, %lld twice\n", modes[i], num(p, "seq_gaps"),
 		              num(p, "seq_again"));
-		assert_true(num(p, "seq_gaps") + num(p, "seq_again") <= 10);
+		assert_true(num(p, "seq_gaps") + num(p, "seq_again") <= LOST_MAX);
 		json_decref(all);
 		s = daemon_call(&d, json_pack("{s:s}", "cmd", "status"));
 		assert_all_balanced(s);

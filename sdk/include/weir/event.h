@@ -26,7 +26,8 @@ enum weir_field_type {
 };
 
 /* Where a string of a record lies: behind the struct, so that a record is as long as what it
- * says. Strings may have a NUL behind them, for readers in C; `size` does not count it.
+ * says. Strings may have a NUL behind them, for readers in C; `size` does not count it. A NUL
+ * inside ends one, as in WEIR_CHARS.
  * size 0: empty, wherever offset points. */
 struct weir_text {
 	uint16_t offset; /* from the start of the payload */
