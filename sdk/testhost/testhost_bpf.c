@@ -341,6 +341,8 @@ static int test_map_drain(int fd, void *token, bool first, void *keys, void *val
 		return r;
 	if (map_of(fd, &m) < 0 || m->entries)
 		return -EINVAL;
+	if (!n) /* an empty map may have no memory at all */
+		return r;
 	m->count -= n;
 	memmove(m->keys, m->keys + n * m->key_size, m->count * m->key_size);
 	memmove(m->values, m->values + n * m->value_size, m->count * m->value_size);
