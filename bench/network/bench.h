@@ -14,8 +14,11 @@ struct bench {
 
 /* programs.c: ns per packet of each program of the daemon that sees packets */
 int bench_programs(const struct bench *b);
-/* load.c: throughput and round trips over a veth pair, with and without */
+/* load.c: throughput and round trips over a veth pair, with the plugin, with empty programs, without */
 int bench_speed(const struct bench *b);
+/* empty.c: programs that do nothing where the plugin's are */
+void empty_on(void);
+void empty_off(void);
 /* flows.c: memory of many flows at once; CPU of many new ones; connections for tcplife */
 int bench_flows(const struct bench *b);
 int bench_births(const struct bench *b);

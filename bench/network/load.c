@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TCP over a veth pair at MTU 1500, in slices that alternate between the plugin on and off:
- * bulk throughput with segmentation left to the device and without, and round trips of one byte.
- * The median and the best of each state are printed, and the share that is left with the plugin.
+ * TCP over a veth pair at MTU 1500: bulk throughput with segmentation left to the device and
+ * without, and round trips of one byte. Client and server have a CPU each.
+ *
+ * A round is a slice in each of three states, in an order that changes from round to round: the
+ * plugin off, empty programs at its hooks, the plugin on. Of each round the share that is left is
+ * taken against the round's own slice without; the median of these shares counts, their quartiles
+ * are the spread. So what the machine does to a whole round is in both and falls out.
  */
 #include "bench.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SLICE_S 1.0
+#define SLICE_S 0.6
+#define SETTLE_MS 200
 #define ROUNDS_MAX 100
+
+enum state { OFF, EMPTY, ON, STATES };
+enum kind { OFFLOAD, SINGLE, ROUND_TRIPS, KINDS };
 
 struct slice {
 	struct sockaddr_storage to;
@@ -22,6 +31,23 @@ struct slice {
 	_Atomic uint32_t listening;
 	double done, seconds;         /* bytes, or round trips */
 };
+
+/* The n-th CPU this process may use; the last there is. */
+static void stay_on(int n)
+{
+	cpu_set_t may, one;
+
+	sched_getaffinity(0, sizeof may, &may);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &may))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (!n--)
+			break;
+	}
+	sched_setaffinity(0, sizeof one, &one);
+}
 
 static void no_delay(int fd)
 {
@@ -36,6 +62,7 @@ static void slice_server(void *arg)
 	int listener = open_listener(&s->to, s->len, false), fd;
 	char byte;
 
+	stay_on(1);
 	atomic_store(&s->listening, 1);
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	no_delay(fd);
@@ -54,6 +81,7 @@ static void slice_client(void *arg)
 	char byte = 0;
 	int fd;
 
+	stay_on(0);
 	flag_wait(&s->listening, 1);
 	fd = open_client(&s->to, s->len);
 	no_delay(fd);
@@ -73,14 +101,15 @@ static void slice_client(void *arg)
 	s->seconds = now_seconds() - start;
 }
 
-static double run_slice(struct net_pair *p, bool round_trips, uint16_t port)
+static double run_slice(struct net_pair *p, enum kind kind)
 {
 	struct slice *s = shared_new(sizeof *s);
 	double rate;
 	pid_t a, c;
 
-	s->len = pair_address(p, AF_INET, 2, port, &s->to);
-	s->round_trips = round_trips;
+	pair_offload(p, kind == SINGLE ? OFFLOAD_OFF : OFFLOAD_ON);
+	s->len = pair_address(p, AF_INET, 2, (uint16_t)(6300 + kind), &s->to);
+	s->round_trips = kind == ROUND_TRIPS;
 	a = actor_start(&p->server, "bench-server", slice_server, s);
 	c = actor_start(&p->client, "bench-client", slice_client, s);
 	actor_wait(c, 60);
@@ -96,10 +125,35 @@ static void command(const char *text)
 		net_die("failed: %s", text);
 }
 
+static void enter(const struct bench *b, enum state state)
+{
+	command(state == ON ? b->on : b->off);
+	if (state == EMPTY)
+		empty_on();
+	nap_ms(SETTLE_MS);
+}
+
+static void print_kind(const char *name, double got[STATES][ROUNDS_MAX], unsigned rounds)
+{
+	double share[STATES][ROUNDS_MAX];
+
+	for (unsigned s = 0; s < STATES; s++)
+		for (unsigned r = 0; r < rounds; r++)
+			share[s][r] = got[s][r] / got[OFF][r];
+	for (unsigned s = 0; s < STATES; s++) {
+		qsort(share[s], rounds, sizeof(double), compare_doubles);
+		qsort(got[s], rounds, sizeof(double), compare_doubles);
+	}
+	printf("\"%s\": {\"off\": %.0f, \"on\": %.0f, \"share\": %.4f, \"share_low\": %.4f, \"share_high\": %.4f, "
+	       "\"empty\": %.4f, \"empty_low\": %.4f, \"empty_high\": %.4f}", name, got[OFF][rounds / 2],
+	       got[ON][rounds / 2], share[ON][rounds / 2], share[ON][rounds / 4], share[ON][rounds * 3 / 4],
+	       share[EMPTY][rounds / 2], share[EMPTY][rounds / 4], share[EMPTY][rounds * 3 / 4]);
+}
+
 int bench_speed(const struct bench *b)
 {
-	static const char *const names[] = { "tcp_offload", "tcp_single", "round_trips" };
-	static double got[3][2][ROUNDS_MAX];
+	static const char *const names[KINDS] = { "tcp_offload", "tcp_single", "round_trips" };
+	static double got[KINDS][STATES][ROUNDS_MAX];
 	unsigned rounds = b->rounds < ROUNDS_MAX ? b->rounds : ROUNDS_MAX;
 	struct net_pair p;
 
@@ -107,25 +161,19 @@ int bench_speed(const struct bench *b)
 		net_die("speed needs --on and --off");
 	pair_new(&p, 61);
 	for (unsigned r = 0; r < rounds; r++) {
-		/* Who is first takes turns as well. */
-		for (unsigned k = 0; k < 2; k++) {
-			unsigned state = (r + k) & 1;
+		for (unsigned k = 0; k < STATES; k++) {
+			enum state state = (r + k) % STATES;
 
-			command(state ? b->on : b->off);
-			for (unsigned i = 0; i < 3; i++) {
-				pair_offload(&p, i == 1 ? OFFLOAD_OFF : OFFLOAD_ON);
-				got[i][state][r] = run_slice(&p, i == 2, (uint16_t)(6300 + i));
-			}
+			enter(b, state);
+			for (enum kind i = 0; i < KINDS; i++)
+				got[i][state][r] = run_slice(&p, i);
+			empty_off();
 		}
 	}
 	printf("{");
-	for (unsigned i = 0; i < 3; i++) {
-		for (unsigned s = 0; s < 2; s++)
-			qsort(got[i][s], rounds, sizeof(double), compare_doubles);
-		printf("%s\"%s\": {\"off\": %.0f, \"on\": %.0f, \"share\": %.4f, \"off_best\": %.0f, \"on_best\": %.0f, "
-		       "\"share_best\": %.4f}", i ? ", " : "", names[i], got[i][0][rounds / 2], got[i][1][rounds / 2],
-		       got[i][1][rounds / 2] / got[i][0][rounds / 2], got[i][0][rounds - 1], got[i][1][rounds - 1],
-		       got[i][1][rounds - 1] / got[i][0][rounds - 1]);
+	for (enum kind i = 0; i < KINDS; i++) {
+		printf("%s", i ? ", " : "");
+		print_kind(names[i], got[i], rounds);
 	}
 	printf("}\n");
 	return 0;

@@ -24,15 +24,16 @@ network_programs() {
 }
 
 network_speed() {
-	local r name rounds=10
+	local r name rounds=14
 
-	[[ $quick ]] && rounds=3
+	[[ $quick ]] && rounds=10
 	network_daemon "scope: host" || return
 	r=$("$bench" speed --pid "$daemon" --rounds $rounds --on "$weir enable network >/dev/null" \
 		--off "$weir disable network >/dev/null") || { skip "network: speed" "see above"; daemon_stop; return; }
 	for name in tcp_offload tcp_single round_trips; do
 		row "network: $name, share that is left" "$(get "$name.share" <<<"$r")" "" ">=" 0.95 \
-			"medians of $rounds: $(get "$name.on" <<<"$r") of $(get "$name.off" <<<"$r")/s; best $(get "$name.share_best" <<<"$r")"
+			"median of $rounds, half of them $(get "$name.share_low" <<<"$r") to $(get "$name.share_high" <<<"$r"); empty programs $(
+			get "$name.empty" <<<"$r"), $(get "$name.empty_low" <<<"$r") to $(get "$name.empty_high" <<<"$r"); $(get "$name.off" <<<"$r")/s without"
 	done
 	daemon_stop
 }

@@ -133,7 +133,9 @@ static __always_inline void weir_owner_use(struct sock *sk)
 	o = bpf_sk_storage_get(&weir_owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!o)
 		return;
-	cookie = bpf_get_socket_cookie(sk);
+	cookie = sk->__sk_common.skc_cookie.counter;
+	if (!cookie)
+		cookie = bpf_get_socket_cookie(sk);
 	if (weir_owner_same(o, pid, cookie))
 		return;
 	o->cookie = cookie;

@@ -36,7 +36,9 @@ int net_drain_init(struct weir_plugin *p, struct net_drain *d)
 	d->names = h->bpf_map(p, "net_names");
 	if (!stat("/proc/thread-self/ns/net", &own))
 		d->own_inum = (uint32_t)own.st_ino;
-	if (d->names < 0 || d->maps[0] < 0 || d->maps[1] < 0 || d->control < 0)
+	d->recent = h->bpf_map(p, "net_recent");
+	d->cpus = h->cpus(p);
+	if (d->names < 0 || d->recent < 0 || d->maps[0] < 0 || d->maps[1] < 0 || d->control < 0)
 		return weir_fail(p, -ENOENT, "the BPF object lacks its maps");
 	d->keys = weir_alloc(p, NET_BATCH * sizeof *d->keys);
 	d->deltas = weir_alloc(p, NET_BATCH * sizeof *d->deltas);
@@ -109,6 +111,39 @@ static bool fetch(struct weir_plugin *p, struct net_drain *d, int fd)
 	return d->have || !d->last;
 }
 
+/* What a CPU had in its slots. The map comes first: there each of these flows has begun. */
+static void take_slots(struct weir_plugin *p, struct net_drain *d)
+{
+	struct weir_net_recent slots[WEIR_NET_RECENTS];
+	uint32_t at = d->cpu++ * 2 + ((d->word.generation + 1) & 1);
+	bool any = false;
+
+	if (p->host->map_lookup(d->recent, &at, slots))
+		return;
+	for (uint32_t i = 0; i < WEIR_NET_RECENTS; i++) {
+		const struct weir_net_recent *r = &slots[i];
+
+		any |= r->cookie != 0;
+		if (!r->cookie || !(r->packets[0] | r->packets[1]))
+			continue;
+		d->keys[d->have] = r->key;
+		d->deltas[d->have++] = (struct weir_flow_delta){
+			.packets = { r->packets[0], r->packets[1] }, .bytes = { r->bytes[0], r->bytes[1] },
+			.flags = { (uint8_t)r->flags, (uint8_t)(r->flags >> 8) }, .first_ns = r->last_ns };
+	}
+	memset(slots, 0, sizeof slots);
+	if (any)
+		p->host->map_update(d->recent, &at, slots, 0);
+}
+
+static bool fetch_slots(struct weir_plugin *p, struct net_drain *d)
+{
+	d->at = d->have = 0;
+	while (d->cpu < d->cpus && d->have + WEIR_NET_RECENTS <= NET_BATCH)
+		take_slots(p, d);
+	return d->have;
+}
+
 static int quiet_map(const struct net_drain *d)
 {
 	return d->maps[(d->word.generation + 1) & 1];
@@ -119,7 +154,7 @@ static void begin_fetch(struct net_drain *d)
 	d->phase = NET_DRAIN_FETCH;
 	d->first = true;
 	d->last = false;
-	d->at = d->have = 0;
+	d->at = d->have = d->cpu = 0;
 	d->fetch_ns = 0;
 }
 
@@ -131,7 +166,7 @@ static bool drain_some(struct weir_plugin *p, struct net_drain *d)
 	for (;;) {
 		if (!add_batch(p, d))
 			return false;
-		if (d->last || !fetch(p, d, quiet_map(d)))
+		if (d->last ? !fetch_slots(p, d) : !fetch(p, d, quiet_map(d)))
 			break;
 		if (weir_now(p) > until)
 			return false;

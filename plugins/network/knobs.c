@@ -167,6 +167,7 @@ int net_knobs_prepare(struct weir_plugin *p)
 	rc = rc ? rc : h->bpf_set_const(p, "net_wireguard_port", &wireguard, sizeof wireguard);
 	rc = rc ? rc : set_filter(p);
 	rc = rc ? rc : h->bpf_set_entries(p, "net_cpu", h->cpus(p));
+	rc = rc ? rc : h->bpf_set_entries(p, "net_recent", 2 * h->cpus(p));
 	rc = rc ? rc : h->bpf_set_entries(p, "net_flows_a", flows);
 	rc = rc ? rc : h->bpf_set_entries(p, "net_flows_b", flows);
 	for (size_t i = 0; i < sizeof owners / sizeof owners[0] && !rc; i++)

@@ -11,6 +11,7 @@
 #include "net_filter.bpf.h"
 #include "net_owner.bpf.h"
 #include "net_parse.bpf.h"
+#include "net_recent.bpf.h"
 
 static __always_inline u64 net_skb_netns(struct __sk_buff *skb)
 {
@@ -107,18 +108,14 @@ static __always_inline void net_host_begin(struct __sk_buff *skb, struct net_pac
 }
 
 /* dir: 0 sent by the local socket, 1 received. */
-static __always_inline int net_host(struct __sk_buff *skb, u32 dir)
+static __always_inline void net_host_packet(struct __sk_buff *skb, bool v6, u32 dir, u64 generation)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct net_packet p = {};
-	u32 proto = skb->protocol;
 	struct weir_flow_delta *d;
-	u64 generation;
 
-	if (proto != bpf_htons(0x0800) && proto != bpf_htons(0x86dd))
-		return 1;
 	p.len = skb->len;
-	if (!net_parse(data, end, proto != bpf_htons(0x0800), dir, &p)) {
+	if (!net_parse(data, end, v6, dir, &p)) {
 		struct weir_net_cpu *c = net_this_cpu();
 
 		if (c)
@@ -127,15 +124,27 @@ static __always_inline int net_host(struct __sk_buff *skb, u32 dir)
 	p.key.netns = net_skb_netns(skb);
 	net_segments(&p, skb->gso_size);
 	if (!net_keep(&p))
-		return 1;
-	generation = net_generation();
+		return;
 	d = net_find(&p.key, generation);
 	if (!d) {
 		net_host_begin(skb, &p, dir, generation);
-		return 1;
+		return;
 	}
 	if (!(net_add(d, &p, dir, bpf_ktime_get_coarse_ns()) & 15) && p.key.proto == NET_TCP && !(p.flags & NET_SYN))
 		net_sample_sock(skb, d);
+	if (weir_has_cast)
+		net_recent_begin(skb, &p, dir, generation);
+}
+
+static __always_inline int net_host(struct __sk_buff *skb, u32 dir)
+{
+	u32 proto = skb->protocol;
+	u64 generation = net_generation();
+
+	if (proto != bpf_htons(0x0800) && proto != bpf_htons(0x86dd))
+		return 1;
+	if (!weir_has_cast || !net_recent_packet(skb, proto != bpf_htons(0x0800), dir, generation))
+		net_host_packet(skb, proto != bpf_htons(0x0800), dir, generation);
 	return 1;
 }
 

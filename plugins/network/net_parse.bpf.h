@@ -237,14 +237,19 @@ static __always_inline bool net_parse(void *ip, void *end, bool v6, u32 s, struc
 	return v6 ? net_parse6(ip, end, s, p) : net_parse4(ip, end, s, p);
 }
 
+static __always_inline u32 net_segment_count(u32 len, u32 header, u32 gso_size)
+{
+	return len > header + gso_size ? (len - header + gso_size - 1) / gso_size : 1;
+}
+
 /* Packets and bytes as on the wire. A segmentation-offload packet has its headers once here,
  * and once per segment there. */
 static __always_inline void net_segments(struct net_packet *p, u32 gso_size)
 {
 	p->packets = 1;
 	p->bytes = p->len;
-	if (gso_size && p->len > p->header + gso_size) {
-		p->packets = (p->len - p->header + gso_size - 1) / gso_size;
+	if (gso_size) {
+		p->packets = net_segment_count(p->len, p->header, gso_size);
 		p->bytes += (u64)(p->packets - 1) * p->header;
 	}
 }

@@ -34,6 +34,23 @@ struct weir_net_cpu {
 };
 _Static_assert(sizeof(struct weir_net_cpu) == 128, "two cache lines");
 
+/* net_recent: connections that a CPU is in the middle of (net_recent.bpf.h), two entries a CPU: one
+ * per generation. What a slot holds is counted nowhere else; who takes it, adds it to its flow. */
+#define WEIR_NET_RECENTS 8  /* slots: 1 KiB an entry; what a CPU has in hand between two polls of a device is fewer */
+struct weir_net_recent {
+	__u32 busy;             /* a program is at it */
+	__u32 flags;            /* of TCP, or-ed: direction 0 in the lowest byte, 1 in the next */
+	__u64 cookie;           /* of the socket; 0: free */
+	__u64 packets[2], bytes[2];
+	__u64 last_ns;
+	__u32 tick;             /* of the system, when last_ns was read */
+	__u32 next;             /* of another socket's cookie: the last that would have liked the slot */
+	struct weir_flow_key key;
+	__u32 other[2];         /* by direction: what the socket had counted of the other's payload */
+	__u64 pad;
+};
+_Static_assert(sizeof(struct weir_net_recent) == 128, "two cache lines, the counts in one");
+
 /* Filters, applied when a flow begins; its packets are then counted `filtered`. */
 
 /* net_nets: longest prefix of an address (v4-mapped for IPv4), to what lists it is on. */

@@ -26,13 +26,14 @@ enum net_drain_phase {
 
 struct net_drain {
 	enum net_drain_phase phase;
-	int maps[2], control, names;
+	int maps[2], control, names, recent;
 	struct { uint64_t cookie; uint32_t inum; } name[NET_NAMES];
 	uint32_t own_inum;          /* of the namespace whose interfaces are watched */
 	struct weir_net_control word;
 	uint64_t flipped_ns;        /* what was counted before is in the map being drained */
 	uint64_t token;             /* the kernel's place in the map */
 	bool first, last;           /* first call of a drain; the map is empty now */
+	uint32_t cpu, cpus;         /* whose slots are next, when the map is empty; how many there are */
 	uint32_t at, have;          /* of the batch in the buffers, what is not added yet */
 	struct weir_flow_key *keys;
 	struct weir_flow_delta *deltas;

@@ -132,6 +132,7 @@ static void test_the_rest_of_both_maps_is_added(void **state)
 	weir_test_map(t, "net_flows_b", sizeof(struct weir_flow_key), sizeof(struct weir_flow_delta));
 	weir_test_map(t, "net_control", 4, sizeof(struct weir_net_control));
 	weir_test_map(t, "net_names", 8, 4);
+	weir_test_map(t, "net_recent", 4, WEIR_NET_RECENTS * sizeof(struct weir_net_recent));
 	for (uint16_t i = 1; i <= 3000; i++) {
 		put(t, i % 3 ? "net_flows_a" : "net_flows_b", i, i);
 		want += i + 1u;

@@ -220,6 +220,7 @@ struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
 	possible_net_t skc_net;
+	struct weir_atomic64 skc_cookie; /* 0: nobody has asked for it yet */
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };
@@ -243,6 +244,7 @@ struct inet_connection_sock {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	u32 srtt_us; /* << 3 */
+	u32 data_segs_in, data_segs_out;
 };
 
 struct net_device {
@@ -281,7 +283,7 @@ struct bpf_iter__task_file {
 /* linux/pkt_cls.h */
 #define TC_ACT_UNSPEC (-1)
 /* include/net/tcp_states.h */
-enum { WEIR_TCP_SYN_SENT = 2, WEIR_TCP_TIME_WAIT = 6, WEIR_TCP_CLOSE = 7, WEIR_TCP_LISTEN = 10 };
+enum { WEIR_TCP_ESTABLISHED = 1, WEIR_TCP_SYN_SENT = 2, WEIR_TCP_TIME_WAIT = 6, WEIR_TCP_CLOSE = 7, WEIR_TCP_LISTEN = 10 };
 /* include/net/dropreason-core.h; numbers by kernel: relocated */
 enum skb_drop_reason {
 	SKB_DROP_REASON_NOT_SPECIFIED = 2,
