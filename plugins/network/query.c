@@ -301,8 +301,12 @@ static void answer_kernel(struct weir_plugin *p, struct weir_out *out)
 	const struct { const char *name; uint64_t value; } rows[] = {
 		{ "overflows", c.overflows }, { "lost_packets", c.lost_packets }, { "lost_bytes", c.lost_bytes },
 		{ "unparsed", c.unparsed }, { "no_owner", c.no_owner }, { "behind", n->bpf->drain.behind },
-		{ "drained", n->bpf->drain.drained }, { "drain_most_ns", n->bpf->drain.most_ns },
-		{ "drain_most_fetch_ns", n->bpf->drain.most_fetch_ns },
+		{ "drained", n->bpf->drain.drained }, { "drain_most_ns", n->bpf->drain.most.all_ns },
+		{ "drain_most_flows", n->bpf->drain.most.flows },
+		{ "drain_most_wait_ns", n->bpf->drain.most.wait_ns },
+		{ "drain_most_fetch_ns", n->bpf->drain.most.read_ns },
+		{ "drain_most_add_ns", n->bpf->drain.most.add_ns },
+		{ "drain_most_delete_ns", n->bpf->drain.most.delete_ns },
 		{ "refused_packets", n->bpf->drain.refused_packets },
 	};
 

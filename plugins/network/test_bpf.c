@@ -150,12 +150,99 @@ static void test_the_rest_of_both_maps_is_added(void **state)
 	weir_test_free(t);
 }
 
+/* A drain in the rounds of the loop: more than a batch is read, added, and then deleted. */
+static void test_a_drain_on_the_pool_adds_all_once(void **state)
+{
+	struct weir_test *t = weir_test_new(&weir_plugin, "stats_interval=0s");
+	static const uint16_t sizes[] = { 1, NET_BATCH, NET_BATCH + 1, 4 * NET_BATCH + 7 };
+	struct net_bpf b = { 0 };
+	struct weir_plugin *p;
+	struct flow_stats s;
+	struct network *n;
+	uint64_t want = 0, flows = 0;
+
+	(void)state;
+	assert_int_equal(weir_test_init(t), 0);
+	p = weir_test_plugin(t);
+	n = weir_state(p);
+	assert_int_equal(net_engine_start(p), 0);
+	weir_test_map(t, "net_flows_a", sizeof(struct weir_flow_key), sizeof(struct weir_flow_delta));
+	weir_test_map(t, "net_flows_b", sizeof(struct weir_flow_key), sizeof(struct weir_flow_delta));
+	weir_test_map(t, "net_control", 4, sizeof(struct weir_net_control));
+	weir_test_map(t, "net_names", 8, 4);
+	weir_test_map(t, "net_recent", 4, WEIR_NET_RECENTS * sizeof(struct weir_net_recent));
+	n->bpf = &b;
+	assert_int_equal(net_drain_init(p, &b.drain), 0);
+	for (unsigned round = 0; round < sizeof sizes / sizeof *sizes; round++) {
+		for (uint16_t i = 1; i <= sizes[round]; i++) {
+			put(t, round % 2 ? "net_flows_b" : "net_flows_a", i, i);
+			want += i + 1u;
+		}
+		flows += sizes[round];
+		net_drain_tick(p, &b.drain);
+		for (int i = 0; i < 100 && b.drain.phase != NET_DRAIN_IDLE; i++) {
+			weir_test_poll(t, 0);
+			weir_test_advance(t, WEIR_TEST_SECOND / 500);
+		}
+		assert_int_equal(b.drain.phase, NET_DRAIN_IDLE);
+		assert_int_equal(b.drain.drained, flows);
+		assert_int_equal(b.drain.took.flows, sizes[round]);
+	}
+	flow_stats(n->flows, &s);
+	assert_int_equal(s.added_packets, want);
+	net_drain_rest(p, &b.drain);
+	assert_int_equal(b.drain.drained, flows); /* nothing is there a second time */
+	n->bpf = NULL;
+	net_drain_fini(p, &b.drain);
+	net_engine_stop(p);
+	assert_int_equal(weir_test_timers(t), 0);
+	weir_test_free(t);
+}
+
+/* What a CPU has in its slots is in the engine too, once. */
+static void test_the_slots_of_a_cpu_are_taken(void **state)
+{
+	struct weir_test *t = weir_test_new(&weir_plugin, "stats_interval=0s");
+	struct weir_net_recent slots[WEIR_NET_RECENTS] = { 0 };
+	struct net_drain d = { 0 };
+	struct weir_plugin *p;
+	struct flow_stats s;
+	uint32_t at = 0;
+
+	(void)state;
+	assert_int_equal(weir_test_init(t), 0);
+	p = weir_test_plugin(t);
+	assert_int_equal(net_engine_start(p), 0);
+	weir_test_map(t, "net_flows_a", sizeof(struct weir_flow_key), sizeof(struct weir_flow_delta));
+	weir_test_map(t, "net_flows_b", sizeof(struct weir_flow_key), sizeof(struct weir_flow_delta));
+	weir_test_map(t, "net_control", 4, sizeof(struct weir_net_control));
+	weir_test_map(t, "net_names", 8, 4);
+	weir_test_map(t, "net_recent", 4, sizeof slots);
+	put(t, "net_flows_a", 7, 10);
+	slots[3] = (struct weir_net_recent){ .cookie = 3, .packets = { 5, 6 }, .bytes = { 500, 60 },
+		.last_ns = WEIR_TEST_NOW + 1,
+		.key = { .proto = 17, .netns = 1, .port = { 7, 53 }, .addr = { { [15] = 1 }, { [15] = 2 } } } };
+	weir_test_map_put(t, "net_recent", &at, slots);
+	assert_int_equal(net_drain_init(p, &d), 0);
+	net_drain_rest(p, &d);
+	flow_stats(((struct network *)weir_state(p))->flows, &s);
+	assert_int_equal(s.created, 1);
+	assert_int_equal(s.added_packets, 11 + 11);
+	assert_int_equal(s.added_bytes, 1060 + 560);
+	assert_int_equal(((struct weir_net_recent *)weir_test_map_get(t, "net_recent", &at))[3].cookie, 0);
+	net_drain_fini(p, &d);
+	net_engine_stop(p);
+	weir_test_free(t);
+}
+
 int net_test_bpf(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_packet_is_looked_at_twice),
 		cmocka_unit_test(test_cut_messages_are_no_links),
 		cmocka_unit_test(test_the_rest_of_both_maps_is_added),
+		cmocka_unit_test(test_a_drain_on_the_pool_adds_all_once),
+		cmocka_unit_test(test_the_slots_of_a_cpu_are_taken),
 	};
 
 	return cmocka_run_group_tests_name("bpf source", tests, NULL, NULL);
