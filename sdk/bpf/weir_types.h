@@ -284,7 +284,8 @@ struct bpf_iter__task_file {
 #define TC_ACT_UNSPEC (-1)
 /* include/net/tcp_states.h */
 enum {
-	WEIR_TCP_ESTABLISHED = 1, WEIR_TCP_SYN_SENT = 2, WEIR_TCP_TIME_WAIT = 6, WEIR_TCP_CLOSE = 7, WEIR_TCP_LISTEN = 10
+	WEIR_TCP_ESTABLISHED = 1, WEIR_TCP_SYN_SENT = 2, WEIR_TCP_TIME_WAIT = 6, WEIR_TCP_CLOSE = 7,
+	WEIR_TCP_LISTEN = 10
 };
 /* include/net/dropreason-core.h; numbers by kernel: relocated */
 enum skb_drop_reason {
