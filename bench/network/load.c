@@ -27,6 +27,9 @@
 enum state { OFF, EMPTY, ON, STATES };
 enum kind { OFFLOAD, SINGLE, ROUND_TRIPS, KINDS };
 
+enum state { OFF, EMPTY, ON, STATES };
+enum kind { OFFLOAD, SINGLE, ROUND_TRIPS, KINDS };
+
 struct slice {
 	struct sockaddr_storage to;
 	socklen_t len;
@@ -66,7 +69,6 @@ static void slice_server(void *arg)
 	char byte;
 
 	stay_on(1);
-	setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
 	atomic_store(&s->listening, 1);
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	no_delay(fd);

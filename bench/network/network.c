@@ -3,7 +3,7 @@
  * bench-network: what the network plugin of a running daemon costs.
  *
  *     programs                   ns per packet of each program (BPF_PROG_TEST_RUN), beside an empty one
- *     speed                      TCP throughput and round trips on a veth pair, MTU 1500, on and off
+ *     speed                      TCP throughput and round trips on a veth pair, MTU 1500: on, off, empty
  *     flows  --count N           memory of the daemon and its maps with N flows at once
  *     births --count N --rate R  user CPU while N short connections are made, R a second
  *

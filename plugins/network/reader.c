@@ -3,8 +3,8 @@
  * Reads a map of flows batch by batch on a thread of the pool, while the loop adds the batch
  * that another reader has brought.
  *
- *   OURS (the loop's) ─ ask ─► ASKED ─ a thread takes it ─► READING ─ a batch ─► OURS
- *                                └─ halt ─► OURS
+ *   OURS (the loop's) ── ask ─► ASKED ── a pool thread ─► READING ── a batch ─► OURS
+ *                                └── halt ─► OURS
  *
  * Readers stand in a table that is never freed, since a request may still wait in the pool when
  * its plugin has ended; it carries the number of its asking, and finds that it is too late.
