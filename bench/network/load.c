@@ -20,12 +20,6 @@
 #define SLICE_S 0.6
 #define SETTLE_MS 200
 #define ROUNDS_MAX 100
-/* As much as fits into a veth's queue (1000 packets): no packet is dropped, and no slice has to
- * recover from that while another need not. */
-#define WINDOW (512 << 10)
-
-enum state { OFF, EMPTY, ON, STATES };
-enum kind { OFFLOAD, SINGLE, ROUND_TRIPS, KINDS };
 
 enum state { OFF, EMPTY, ON, STATES };
 enum kind { OFFLOAD, SINGLE, ROUND_TRIPS, KINDS };
@@ -65,7 +59,7 @@ static void no_delay(int fd)
 static void slice_server(void *arg)
 {
 	struct slice *s = arg;
-	int listener = open_listener(&s->to, s->len, false), fd, window = WINDOW;
+	int listener = open_listener(&s->to, s->len, false), fd;
 	char byte;
 
 	stay_on(1);
