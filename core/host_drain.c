@@ -36,8 +36,8 @@
 #define RECORDS_PER_DRAIN 200.0
 #define BUSY_RECORDS      60.0
 #define BUSY_RATE         100000.0
-/* Of records that the plugin takes up itself, nearly all, none waits at an output: then a
- * drain may be as large as the ring lets it (a DNS resolver's 200 000 packets/s cost half). */
+/* Where the plugin keeps nearly all records for itself, taken up or filtered, no output waits
+ * for one: then fewer, larger drains, up to the mark at which the ring asks for one. */
 #define OWN_SHARE         0.9
 #define OWN_NS            5000000.0
 /* Bound of one drain: 1 MiB is about 1 ms; then the loop gets its turn. */

@@ -51,7 +51,7 @@ struct drain {
 	uint64_t last_ns;
 	uint64_t last_wake_ns;
 	double rate;                   /* records/s, smoothed */
-	uint64_t own;                  /* since update_rate(): taken up by the plugin itself */
+	uint64_t own;                  /* since update_rate(): taken up or filtered by the plugin */
 	bool alone;                    /* nearly all were: no output waits for a drain */
 	uint64_t drains, wake_count;
 };

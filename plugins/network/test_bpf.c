@@ -102,6 +102,15 @@ static void test_cut_messages_are_no_links(void **state)
 
 /* ---- drains ------------------------------------------------------------------------------------ */
 
+static void make_maps(struct weir_test *t)
+{
+	weir_test_map(t, "net_flows_a", sizeof(struct weir_flow_key), sizeof(struct weir_flow_delta));
+	weir_test_map(t, "net_flows_b", sizeof(struct weir_flow_key), sizeof(struct weir_flow_delta));
+	weir_test_map(t, "net_control", 4, sizeof(struct weir_net_control));
+	weir_test_map(t, "net_names", 8, 4);
+	weir_test_map(t, "net_recent", 4, WEIR_NET_RECENTS * sizeof(struct weir_net_recent));
+}
+
 static void put(struct weir_test *t, const char *map, uint16_t port, uint64_t packets)
 {
 	struct weir_flow_key k = { .proto = 17, .netns = 1, .port = { port, 53 } };
@@ -128,11 +137,7 @@ static void test_the_rest_of_both_maps_is_added(void **state)
 	p = weir_test_plugin(t);
 	n = weir_state(p);
 	assert_int_equal(net_engine_start(p), 0);
-	weir_test_map(t, "net_flows_a", sizeof(struct weir_flow_key), sizeof(struct weir_flow_delta));
-	weir_test_map(t, "net_flows_b", sizeof(struct weir_flow_key), sizeof(struct weir_flow_delta));
-	weir_test_map(t, "net_control", 4, sizeof(struct weir_net_control));
-	weir_test_map(t, "net_names", 8, 4);
-	weir_test_map(t, "net_recent", 4, WEIR_NET_RECENTS * sizeof(struct weir_net_recent));
+	make_maps(t);
 	for (uint16_t i = 1; i <= 3000; i++) {
 		put(t, i % 3 ? "net_flows_a" : "net_flows_b", i, i);
 		want += i + 1u;
@@ -166,11 +171,7 @@ static void test_a_drain_on_the_pool_adds_all_once(void **state)
 	p = weir_test_plugin(t);
 	n = weir_state(p);
 	assert_int_equal(net_engine_start(p), 0);
-	weir_test_map(t, "net_flows_a", sizeof(struct weir_flow_key), sizeof(struct weir_flow_delta));
-	weir_test_map(t, "net_flows_b", sizeof(struct weir_flow_key), sizeof(struct weir_flow_delta));
-	weir_test_map(t, "net_control", 4, sizeof(struct weir_net_control));
-	weir_test_map(t, "net_names", 8, 4);
-	weir_test_map(t, "net_recent", 4, WEIR_NET_RECENTS * sizeof(struct weir_net_recent));
+	make_maps(t);
 	n->bpf = &b;
 	assert_int_equal(net_drain_init(p, &b.drain), 0);
 	for (unsigned round = 0; round < sizeof sizes / sizeof *sizes; round++) {
