@@ -31,6 +31,7 @@ static struct {
 	uint64_t sent;
 	uint64_t datagrams;
 	uint64_t uncounted;      /* while proc was the source, or none */
+	uint64_t twice;          /* at most: while two may have counted */
 } c;
 
 /* Two connected UDP sockets instead. */
@@ -232,7 +233,7 @@ static void finish(const char *what)
 	       (unsigned long long)unsure_packets, (unsigned long long)c.uncounted);
 	assert_true(bytes > 0);
 	/* the SYN has 8 bytes of options more than other segments, and is in some of the sums */
-	assert_true(bytes <= c.sent + unsure + 8);
+	assert_true(bytes <= c.sent + unsure + c.twice + 8);
 	assert_true(bytes + c.uncounted + unsure >= c.sent);
 	if (c.udp) {
 		assert_true(packets <= c.datagrams + unsure_packets);
@@ -420,6 +421,7 @@ static void without_rights(void **state)
  * answered, and what was counted is recorded. */
 static void interrupted(void **state)
 {
+	uint64_t before;
 	pid_t pid;
 
 	(void)state;
@@ -434,9 +436,17 @@ static void interrupted(void **state)
 	transfer_for(100);
 	switch_by("disable network");
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	before = c.sent;
 	switch_by("enable network");
 	json_decref(wait_for(&d, uses, (void *)(uintptr_t)"bpf", "bpf"));
 	c.uncounted = c.sent;
+#ifdef __SANITIZE_THREAD__
+	/* Programs count from when they are attached; the stand-in until it has been told that they
+	 * are. That is a moment, but not where ThreadSanitizer makes it a tenth of a second. */
+	c.twice = c.sent - before;
+#else
+	(void)before;
+#endif
 	pid = ask_for_source("packet");
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	pid = ask_for_source("bpf");
