@@ -49,6 +49,11 @@ int weir__host_source(const struct weir__host *h)
 	return h->source;
 }
 
+uint64_t weir__host_counts_ns(const struct weir__host *h)
+{
+	return h->source < 0 ? 0 : h->counts_ns;
+}
+
 void weir__host_set_reason(struct weir__host *h, const char *fmt, ...)
 {
 	va_list ap;
@@ -543,9 +548,10 @@ void weir__host_set_latency(struct weir__host *h, uint32_t latency)
 	h->latency = latency;
 }
 
-void weir__host_set_wanted(struct weir__host *h, uint32_t topics)
+void weir__host_set_wanted(struct weir__host *h, const struct weir__wanted *wanted)
 {
-	atomic_store(&h->wanted, topics);
+	memcpy(h->wanted_since_ns, wanted->since_ns, sizeof h->wanted_since_ns);
+	atomic_store(&h->wanted, wanted->topics);
 }
 
 void weir__host_failed(struct weir_plugin *p, int err)

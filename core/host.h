@@ -149,7 +149,14 @@ void weir__host_collect(struct weir__host *h);
 /* Frames left undelivered at an output that stops are acknowledged as rejected. */
 /* WEIR__LATENCY_..., from the next drain on. */
 void weir__host_set_latency(struct weir__host *h, uint32_t latency);
-void weir__host_set_wanted(struct weir__host *h, uint32_t topics);
+/* Which topics a stand-in has to serve, and since when that is so: see topic_since in the SDK. */
+struct weir__wanted {
+	uint32_t topics;               /* bit per topic of its own list */
+	uint64_t since_ns[WEIR__MAX_TOPICS]; /* of each; CLOCK_MONOTONIC; 0: always */
+};
+void weir__host_set_wanted(struct weir__host *h, const struct weir__wanted *wanted);
+/* CLOCK_MONOTONIC: nothing that its source counts is older. 0: it has none. Main thread. */
+uint64_t weir__host_counts_ns(const struct weir__host *h);
 
 /* Names of sources in the order in which they are tried; none: all, best first. As many as
  * a descriptor has at most. */

@@ -443,14 +443,30 @@ void weir__host_run_answers(struct weir__host *h)
 	}
 }
 
+/* topic_count: it has none of that name. */
+static size_t topic_index(const struct weir__host *h, const char *topic)
+{
+	size_t t = 0;
+
+	while (t < h->topic_count && strcmp(h->topic_names[t], topic) != 0)
+		t++;
+	return t;
+}
+
 static bool api_topic_wanted(struct weir_plugin *p, const char *topic)
 {
 	struct weir__host *h = host_of(p);
+	size_t t = topic_index(h, topic);
 
-	for (size_t t = 0; t < h->topic_count; t++)
-		if (!strcmp(h->topic_names[t], topic))
-			return atomic_load(&h->wanted) & (1u << t);
-	return false;
+	return t < h->topic_count && atomic_load(&h->wanted) & (1u << t);
+}
+
+static uint64_t api_topic_since(struct weir_plugin *p, const char *topic)
+{
+	struct weir__host *h = host_of(p);
+	size_t t = topic_index(h, topic);
+
+	return t < h->topic_count ? h->wanted_since_ns[t] : 0;
 }
 
 static void api_source_approx(struct weir_plugin *p, bool approx)
@@ -571,6 +587,7 @@ const struct weir_host weir__host_vtable = {
 	.cpus = api_cpus,
 	.bpf_object = api_bpf_object,
 	.topic_wanted = api_topic_wanted,
+	.topic_since = api_topic_since,
 	.source_approx = api_source_approx,
 	.bpf_attach_at = api_bpf_attach_at,
 	.map_drain = weir__map_drain,

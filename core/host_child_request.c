@@ -31,6 +31,7 @@ static void send_started(uint16_t type, uint32_t id, int rc, const char *why, bo
 	snprintf(s.reason, sizeof s.reason, "%s", why ? why : weir__host_reason(h));
 	if (!why) {
 		s.source = weir__host_source(h);
+		s.counts_ns = weir__host_counts_ns(h);
 		for (size_t i = 0; i < 8; i++)
 			snprintf(s.source_reasons[i], sizeof s.source_reasons[i], "%s",
 			         weir__host_source_reason(h, i));
@@ -212,7 +213,9 @@ static int prepare(struct child_call *c, const char *body, size_t len, int *fds,
 		c->rq.snapshot.snap = &c->snap;
 		return 0;
 	case WEIR__HOST_WANTED:
-		c->rq.wanted.wanted = number(body, len);
+		if (len != sizeof c->rq.wanted)
+			return -EINVAL;
+		memcpy(&c->rq.wanted, body, len);
 		return 0;
 	case WEIR__HOST_LATENCY:
 		if (len != sizeof c->rq.latency)
@@ -255,7 +258,10 @@ static void do_start(struct child_call *c, const char *body, size_t len, const i
 
 	c->json = json_loadb(body, len, 0, NULL);
 	rc = weir__child_new_host(c->json, fd_count ? fds[0] : -1, why, sizeof why);
-	c->rq.start.wanted = json_u32(c->json, "wanted");
+	c->rq.start.wanted.topics = json_u32(c->json, "wanted");
+	for (size_t i = 0; i < WEIR__MAX_TOPICS; i++)
+		c->rq.start.wanted.since_ns[i] = (uint64_t)json_integer_value(
+			json_array_get(json_object_get(c->json, "wanted_since_ns"), i));
 	c->rq.start.tune = (struct weir__tune){ .weight = json_u32(c->json, "weight"),
 		.kinds_off = json_u32(c->json, "kinds_off"),
 		.detach_below = json_u32(c->json, "detach_below"),

@@ -101,6 +101,7 @@ struct weir__host {
 	struct weir__switch *switching; /* to another source, or NULL */
 	struct weir__source_list allowed; /* of the settings, or of a later switch */
 	bool approx;                   /* source_approx() of the running one */
+	uint64_t counts_ns;            /* when it began to count: before the answer to START */
 	uv_timer_t tick;
 	bool tick_on;
 	_Atomic uint64_t heap_bytes;
@@ -108,6 +109,7 @@ struct weir__host {
 	struct weir_timer *timers;
 	struct weir_fd *fds;
 	_Atomic uint32_t wanted;       /* bit per topic: fallback plugins */
+	uint64_t wanted_since_ns[WEIR__MAX_TOPICS]; /* host thread */
 
 	/* collector */
 	struct weir__bpf *bpf;

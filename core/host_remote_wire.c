@@ -86,14 +86,25 @@ static json_t *query_json(const struct weir__request *rq)
 	return json_pack("{s:s, s:o}", "name", rq->query.row->name, "words", words);
 }
 
+static json_t *since_json(const struct weir__wanted *w)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < WEIR__MAX_TOPICS; i++)
+		json_array_append_new(a, json_integer((json_int_t)w->since_ns[i]));
+	return a;
+}
+
 static int send_start(struct weir__remote *r, uint32_t id, const struct weir__request *rq)
 {
 	json_t *j = weir__settings_encode(r->h->settings);
 
 	if (j)
-		json_object_update_new(j, json_pack("{s:o, s:I, s:I, s:I, s:I, s:b}",
+		json_object_update_new(j, json_pack("{s:o, s:I, s:o, s:I, s:I, s:I, s:b}",
 		    "kernel_guard", weir__guard_encode(),
-		    "wanted", (json_int_t)rq->start.wanted, "weight", (json_int_t)rq->start.tune.weight,
+		    "wanted", (json_int_t)rq->start.wanted.topics,
+		    "wanted_since_ns", since_json(&rq->start.wanted),
+		    "weight", (json_int_t)rq->start.tune.weight,
 		    "kinds_off", (json_int_t)rq->start.tune.kinds_off,
 		    "detach_below", (json_int_t)rq->start.tune.detach_below, "widen", rq->start.tune.widen));
 	if (j && rq->type == WEIR__HOST_PREPARE)
@@ -142,7 +153,7 @@ int weir__remote_send(struct weir__remote *r, uint32_t id, const struct weir__re
 		flag = rq->snapshot.collect;
 		return send_bytes(r->link, type, id, &flag, sizeof flag);
 	case WEIR__HOST_WANTED:
-		return send_bytes(r->link, type, id, &rq->wanted.wanted, sizeof rq->wanted.wanted);
+		return send_bytes(r->link, type, id, &rq->wanted, sizeof rq->wanted);
 	case WEIR__HOST_LATENCY:
 		return send_bytes(r->link, type, id, &rq->latency, sizeof rq->latency);
 	case WEIR__HOST_LIMIT:
@@ -203,6 +214,7 @@ static bool took_start(struct weir__remote *r, struct weir__request *rq, const c
 	memcpy(&s, body, sizeof s);
 	end_text(s.reason, sizeof s.reason);
 	h->source = s.source >= 0 && (uint32_t)s.source < h->desc->sources.count ? s.source : -1;
+	h->counts_ns = s.counts_ns;
 	snprintf(h->reason, sizeof h->reason, "%s", s.reason);
 	for (size_t i = 0; i < 8; i++) {
 		end_text(s.source_reasons[i], sizeof s.source_reasons[i]);

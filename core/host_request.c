@@ -14,7 +14,7 @@
 
 static void do_start(struct weir__host *h, struct weir__request *rq)
 {
-	weir__host_set_wanted(h, rq->start.wanted);
+	weir__host_set_wanted(h, &rq->start.wanted);
 	weir__host_tune(h, &rq->start.tune);
 	rq->rc = weir__host_start(h);
 	if (rq->rc)
@@ -65,8 +65,8 @@ static void do_snapshot(struct weir__host *h, struct weir__request *rq)
 
 static void do_wanted(struct weir__host *h, struct weir__request *rq)
 {
-	weir__host_set_wanted(h, rq->wanted.wanted);
-	weir__source_tick_now(h); /* a stand-in is to step in, or out, at once */
+	weir__host_set_wanted(h, &rq->wanted);
+	weir__source_tick_now(h); /* a stand-in is to step in, or out, before this is answered */
 }
 
 static void do_latency(struct weir__host *h, struct weir__request *rq)
@@ -97,7 +97,7 @@ static void do_tune(struct weir__host *h, struct weir__request *rq)
 
 static void do_prepare(struct weir__host *h, struct weir__request *rq)
 {
-	weir__host_set_wanted(h, rq->start.wanted);
+	weir__host_set_wanted(h, &rq->start.wanted);
 	weir__host_tune(h, &rq->start.tune);
 	rq->rc = weir__host_prepare(h, rq->start.beside);
 	if (rq->rc)

@@ -47,11 +47,11 @@ struct weir__request {
 	int rc;                          /* out: 0 or -errno; -EPIPE: the host has died */
 	union {
 		struct {
-			uint32_t wanted;
+			struct weir__wanted wanted;
 			struct weir__tune tune;
 			char beside[32];            /* PREPARE: the source of the one before */
 		} start;                            /* and PREPARE */
-		struct { uint32_t wanted; } wanted;
+		struct weir__wanted wanted;
 		struct {
 			uint32_t class;          /* WEIR__LATENCY_... */
 			uint64_t events, burst;  /* budget.events, budget.burst */

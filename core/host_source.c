@@ -132,6 +132,7 @@ int weir__source_loaded(struct weir__host *h, int rc)
 		weir__bpf_sample(h->bpf, h->tune.weight);
 		weir__bpf_kinds_off(h->bpf, h->tune.kinds_off);
 	}
+	h->counts_ns = uv_hrtime();
 	rc = run_step(h, WEIR__IN_SOURCE_START, s->start);
 	return rc < 0 ? say(h, h->source, rc, "start", h->fail_text) : 0;
 }
@@ -147,6 +148,7 @@ int weir__source_run(struct weir__host *h)
 			run_stop(h, s);
 			return say(h, h->source, rc, "drain", "");
 		}
+		h->counts_ns = uv_hrtime();
 		weir__bpf_enable(h->bpf, true);
 	}
 	start_tick(h, s);
@@ -269,8 +271,10 @@ void weir__source_tick_now(struct weir__host *h)
 {
 	uint64_t ms = h->tick_on ? uv_timer_get_repeat(&h->tick) : 0;
 
-	if (ms)
-		uv_timer_start(&h->tick, on_tick, 0, ms);
+	if (ms) {
+		uv_timer_start(&h->tick, on_tick, ms, ms);
+		on_tick(&h->tick);
+	}
 }
 
 void weir__source_end(struct weir__host *h)

@@ -38,6 +38,7 @@ struct weir__wire_started {
 	int32_t source;
 	uint32_t adopted;        /* ADOPT: it has taken over what it was given */
 	uint32_t cpus;           /* entries of the kernel account that comes along */
+	uint64_t counts_ns;      /* weir__host_counts_ns() */
 	char reason[512];
 	char source_reasons[8][WEIR__ERROR_TEXT];
 };

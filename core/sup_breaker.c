@@ -142,8 +142,10 @@ static void failed(struct sup_plugin *p, enum weir__cause cause, int rc, bool at
 		snprintf(why, sizeof why, "%s", weir__cause_doc(cause));
 	else
 		snprintf(why, sizeof why, "%s: %s; %s", weir__cause_name(cause), p->reason, outlook);
-	if (p->state == WEIR__RUNNING)
+	if (p->state == WEIR__RUNNING) {
+		p->served_until_ns = f.now_ns; /* it has not been seen to end earlier */
 		weir__state_move(&p->state, WEIR__STOPPING, p->name, "");
+	}
 	if (p->state != WEIR__FAILED)
 		weir__state_move(&p->state, WEIR__FAILED, p->name, why);
 	uv_timer_start(&p->timer, on_retry, ms(wait), 0);

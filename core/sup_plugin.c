@@ -57,6 +57,9 @@ bool weir__sup_provides(const struct sup_plugin *p, const char *topic)
 	       weir__has_word(p->desc->topics, topic, strlen(topic));
 }
 
+/* A reading of all sockets takes some ms; ten times that of 100 000. */
+#define ANNOUNCE_MS 1000
+
 /* ---- fallback --------------------------------------------------------------------- */
 
 /* Does a collector that is no stand-in have this topic, or, unless `now`, is it about to? */
@@ -105,15 +108,65 @@ static void wanted_set(struct weir__host *h, struct weir__request *rq)
 	weir__free(rq);
 }
 
-static void set_wanted(struct sup_plugin *p, uint32_t mask)
+/* When others began to serve this topic, at the earliest, or ceased to, at the latest. */
+static uint64_t served_since(struct weir__supervisor *s, const char *topic, bool served)
+{
+	uint64_t since = 0;
+
+	for (struct sup_plugin *p = s->plugins; p; p = p->next) {
+		uint64_t at = served ? p->served_from_ns : p->served_until_ns;
+
+		if (weir__sup_is_fallback(p) || !weir__sup_provides(p, topic) || !at ||
+		    (served && p->state != WEIR__RUNNING))
+			continue;
+		if (!since || (served ? at < since : at > since))
+			since = at;
+	}
+	return since;
+}
+
+static void note_since(struct sup_plugin *p, uint32_t mask)
+{
+	const char *at = p->desc->topics ? p->desc->topics : "";
+
+	for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
+		size_t n = strcspn(at, " ");
+		char topic[32];
+
+		snprintf(topic, sizeof topic, "%.*s", (int)n, at);
+		if ((mask ^ p->wanted) & 1u << bit)
+			p->wanted_since_ns[bit] = served_since(p->sup, topic, !(mask & 1u << bit));
+		at += n + (at[n] == ' ');
+	}
+}
+
+static struct weir__wanted wanted_by(const struct sup_plugin *p, uint32_t mask)
+{
+	struct weir__wanted w = { .topics = mask };
+
+	memcpy(w.since_ns, p->wanted_since_ns, sizeof w.since_ns);
+	return w;
+}
+
+/* False: no memory, it serves as before; the next change says it again. */
+static bool ask_wanted(struct sup_plugin *p, uint32_t mask, void (*done)(struct weir__host *, struct weir__request *),
+                       void *arg)
 {
 	struct weir__request *rq = weir__zalloc(sizeof *rq);
 
 	if (!rq)
-		return; /* it serves as before; the next change says it again */
-	*rq = (struct weir__request){ .type = WEIR__HOST_WANTED, .done = wanted_set, .wanted = { mask } };
-	if (weir__host_request(p->host, rq))
-		weir__free(rq);
+		return false;
+	*rq = (struct weir__request){ .type = WEIR__HOST_WANTED, .done = done, .arg = arg,
+		.wanted = wanted_by(p, mask) };
+	if (!weir__host_request(p->host, rq))
+		return true;
+	weir__free(rq);
+	return false;
+}
+
+static void set_wanted(struct sup_plugin *p, uint32_t mask)
+{
+	ask_wanted(p, mask, wanted_set, NULL);
 }
 
 static void update_wanted(struct sup_plugin *p)
@@ -123,12 +176,31 @@ static void update_wanted(struct sup_plugin *p)
 	if (!weir__sup_is_fallback(p))
 		return;
 	mask = wanted_topics(p);
+	note_since(p, mask);
 	if (mask != p->wanted && p->state == WEIR__RUNNING)
 		set_wanted(p, mask);
 	p->wanted = mask;
 }
 
-/* To stand-ins for it, before it starts: what they serve may soon be served. */
+static void ask_start(struct sup_plugin *p);
+
+static void announced(struct weir__host *h, struct weir__request *rq)
+{
+	struct sup_plugin *p = rq->arg;
+
+	(void)h;
+	weir__free(rq);
+	if (!--p->announcing)
+		ask_start(p);
+}
+
+static void announced_late(uv_timer_t *timer)
+{
+	ask_start(timer->data);
+}
+
+/* To stand-ins for it, before it starts: what they serve may soon be served. Each has a look first, so
+ * that little is in its next one, which may be in the records of both. */
 static void announce(struct sup_plugin *p)
 {
 	for (struct sup_plugin *q = p->sup->plugins; q; q = q->next) {
@@ -143,9 +215,10 @@ static void announce(struct sup_plugin *p)
 			serves |= (q->wanted & 1u << bit) && weir__sup_provides(p, topic);
 			at += n + (at[n] == ' ');
 		}
-		if (serves && q != p)
-			set_wanted(q, q->wanted);
+		p->announcing += serves && q != p && ask_wanted(q, q->wanted, announced, p);
 	}
+	if (p->announcing) /* one that hangs keeps nobody from starting */
+		uv_timer_start(&p->timer, announced_late, ANNOUNCE_MS, 0);
 }
 
 /* ---- start ---------------------------------------------------------------------------- */
@@ -198,7 +271,7 @@ static int request(struct sup_plugin *p, enum weir__request_type type,
 	rq->done = done;
 	rq->arg = p;
 	if (type == WEIR__HOST_START) {
-		rq->start.wanted = p->start_wanted;
+		rq->start.wanted = wanted_by(p, p->start_wanted);
 		rq->start.tune = p->budget.start_tune;
 	}
 	rc = weir__host_request(p->host, rq);
@@ -234,6 +307,7 @@ static void start_done(struct weir__host *h, struct weir__request *rq)
 			: weir_table_row(&p->desc->sources, (uint32_t)p->source);
 
 		p->since_ns = uv_hrtime();
+		p->served_from_ns = weir__host_counts_ns(p->host);
 		if (p->last_source >= 0 && p->source != p->last_source)
 			p->source_changes++;
 		p->last_source = p->source;
@@ -248,6 +322,28 @@ static void start_done(struct weir__host *h, struct weir__request *rq)
 	}
 	weir__sup_release_start_memory(p->sup);
 	weir__sup_reconcile(p->sup);
+}
+
+static void not_started(struct sup_plugin *p, int rc)
+{
+	if (p->host)
+		free_host(p);
+	weir__metrics_set_free(p->metrics);
+	p->metrics = NULL;
+	weir__sup_failure(p, WEIR__CAUSE_START, rc);
+}
+
+static void ask_start(struct sup_plugin *p)
+{
+	int rc;
+
+	if (p->state != WEIR__STARTING || !p->host || p->start_asked)
+		return; /* it waited for this no longer */
+	uv_timer_stop(&p->timer);
+	p->start_asked = true;
+	rc = request(p, WEIR__HOST_START, start_done);
+	if (rc)
+		not_started(p, rc);
 }
 
 static void begin_start(struct sup_plugin *p)
@@ -266,21 +362,19 @@ static void begin_start(struct sup_plugin *p)
 	if (weir__sup_crashed_before(p))
 		return;
 	weir__breaker_try(&p->breaker);
-	announce(p);
 	if (p->starts++)
 		p->restarts++;
 	p->metrics = weir__metrics_set_new(p->name, &p->desc->metrics);
 	rc = p->metrics ? weir__host_new(p->sup->loop, p->desc, p->settings, p->metrics,
 	                                 &p->sup->events, &p->host) : -ENOMEM;
-	if (!rc)
-		rc = request(p, WEIR__HOST_START, start_done);
 	if (rc) {
-		if (p->host)
-			free_host(p);
-		weir__metrics_set_free(p->metrics);
-		p->metrics = NULL;
-		weir__sup_failure(p, WEIR__CAUSE_START, rc);
+		not_started(p, rc);
+		return;
 	}
+	p->start_asked = false;
+	announce(p);
+	if (!p->announcing)
+		ask_start(p);
 }
 
 /* ---- stop -------------------------------------------------------------------------------- */
@@ -394,6 +488,7 @@ static void begin_stop(struct sup_plugin *p)
 		? weir__config_daemon(p->sup->config)->shutdown_timeout_ns : 5000000000u;
 
 	weir__state_move(&p->state, WEIR__STOPPING, p->name, "");
+	p->served_until_ns = uv_hrtime(); /* its source ends within this stop */
 	p->phase = STOP_DETACH;
 	p->drain_until_ns = uv_hrtime() + timeout;
 	if (p->desc->kind != WEIR_COLLECTOR) {

@@ -90,6 +90,10 @@ struct sup_plugin {
 	uint64_t drain_until_ns;
 	uint32_t wanted;           /* fallback: topics, by its own list */
 	uint32_t start_wanted;     /* of `wanted`, when it began to start; the host reads it */
+	uint64_t wanted_since_ns[WEIR__MAX_TOPICS]; /* when that began or ceased; 0: always so */
+	unsigned announcing;       /* stand-ins that have not answered that it is about to start */
+	bool start_asked;          /* of its host */
+	uint64_t served_from_ns, served_until_ns; /* collector: when it began to count, and ceased */
 
 	struct weir__snapshot snap;
 	bool snapped;

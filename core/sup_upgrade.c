@@ -544,7 +544,8 @@ void weir__sup_upgrade(struct weir__supervisor *s, const char *name, struct weir
 		return;
 	}
 	src = p->source < 0 ? NULL : weir_table_row(&p->desc->sources, (uint32_t)p->source);
-	u->rq.start.wanted = p->wanted;
+	u->rq.start.wanted = (struct weir__wanted){ .topics = p->wanted };
+	memcpy(u->rq.start.wanted.since_ns, p->wanted_since_ns, sizeof p->wanted_since_ns);
 	u->rq.start.tune = p->budget.logic.tune;
 	snprintf(u->rq.start.beside, sizeof u->rq.start.beside, "%s", src ? src->name : "");
 	ask(u, u->fresh, WEIR__HOST_PREPARE, prepared);

@@ -409,13 +409,17 @@ void net_drain_rest(struct weir_plugin *p, struct net_drain *d)
 		return;
 	for (unsigned i = 0; i < NET_READERS; i++)
 		net_reader_halt(d->reader[i]);
-	barrier(NULL);
+	if (d->phase == NET_DRAIN_BARRIER)
+		barrier(NULL);
 	p->host->timer_stop(d->timer);
 	d->timer = NULL;
 	if (fetching)
 		drain_whole(p, d);
 	read_whole(p, d); /* what an earlier flip left */
-	d->word.generation++;
+	/* The programs may run on for a successor that has taken them over. */
+	if (flip(p, d))
+		d->word.generation++;
+	barrier(NULL);
 	read_whole(p, d);
 	d->phase = NET_DRAIN_IDLE;
 	if (d->refused_packets)

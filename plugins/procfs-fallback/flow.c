@@ -5,10 +5,11 @@
  * Happy path: on, a source is opened, and what every socket has counted is where it starts from;
  * then a timer steps through rounds, takes closings, and asks whether the topic is still wanted.
  * Off: a last round, then every flow ends with what it had since its last record (forced end), and
- * nothing is kept. So no byte is in two records of this plugin. The host says at once when the
- * topic is served again; of what the last look finds, that may be in the other's records too which
- * passed since then: it is counted (handed over). So that it is little, the sockets are read ten times
- * a second while another is about to start.
+ * nothing is kept. So no byte is in two records of this plugin. The host says when the topic is served
+ * again, and since when: what the looks from then on found may be in the other's records too, and is
+ * counted (handed over). So that it is little, the sockets are read ten times a second while another is
+ * about to start. Before it, nobody counted from the end of the other to its first look: that time is
+ * counted too.
  * Failure modes: no source works, no memory: said by the tick, which tries again.
  * Threads: the host's loop.
  */
@@ -70,9 +71,11 @@ int procfs_flow_add(void *arg, const struct weir_flow_key *k, const struct weir_
 		rc = flow_add(f->table, k, d, x);
 	}
 	/* What ended before is only this plugin's. Idle times have the kernel's ticks. */
-	if (f->ending && !rc && d->first_ns + d->span * 1024ull + IDLE_TICK_NS >= f->wanted_ns) {
-		f->handed_packets += d->packets[0] + d->packets[1];
-		f->handed_bytes += d->bytes[0] + d->bytes[1];
+	if (!rc && (!f->ending || d->first_ns + d->span * 1024ull + IDLE_TICK_NS >= f->served_ns)) {
+		struct flow_look *l = &f->look[f->looks % FLOW_LOOKS];
+
+		l->packets += d->packets[0] + d->packets[1];
+		l->bytes += d->bytes[0] + d->bytes[1];
 	}
 	return rc;
 }
@@ -92,6 +95,27 @@ void procfs_flow_listen(void *arg, const struct weir_flow_listen *l)
 
 /* ---- on and off -------------------------------------------------------------------- */
 
+static void end_look(struct weir_plugin *p, struct procfs_flow *f)
+{
+	f->look[f->looks++ % FLOW_LOOKS].end_ns = weir_now(p);
+	f->look[f->looks % FLOW_LOOKS] = (struct flow_look){ 0 };
+}
+
+/* The first round is over, and what it found is where the sums begin. */
+static void tell_gap(struct weir_plugin *p, struct procfs_flow *f)
+{
+	struct procfs *s = weir_state(p);
+	uint64_t since = p->host->topic_since(p, "flow"), now = weir_now(p);
+
+	f->told_gap = true;
+	if (!since || since >= now)
+		return;
+	s->unserved_ns += now - since;
+	procfs_put(p, M_FLOW_UNSERVED, true, (double)s->unserved_ns / 1e9, NULL, NULL, NULL);
+	weir_log(p, WEIR_INFO, "flows: what passed in %.3f s before this is in no record: the collector "
+	         "before has ended, and this one had not begun", (double)(now - since) / 1e9);
+}
+
 /* A step, of a new round if it is time for one. */
 static void step(struct weir_plugin *p, struct procfs_flow *f, bool due)
 {
@@ -103,6 +127,9 @@ static void step(struct weir_plugin *p, struct procfs_flow *f, bool due)
 	}
 	f->working = procfs_flow_step(p, f);
 	work(p, f);
+	end_look(p, f);
+	if (!f->told_gap && (!f->working || !procfs_flow_reads(f)))
+		tell_gap(p, f);
 }
 
 static void on_timer(struct weir_plugin *p, void *arg)
@@ -115,23 +142,28 @@ static void on_timer(struct weir_plugin *p, void *arg)
 		procfs_flow_off(p);
 		return;
 	}
-	f->wanted_ns = now;
 	step(p, f, now - f->round_ns + FLOW_TIMER_NS / 2 >= interval);
 }
 
-/* What the last look has found, which another collector may have counted too. */
+/* What the looks have found that ended when another collector counted already. */
 static void tell_handed(struct weir_plugin *p, const struct procfs_flow *f)
 {
 	struct procfs *s = weir_state(p);
+	uint64_t packets = 0, bytes = 0;
 
-	s->handed_packets += f->handed_packets;
-	s->handed_bytes += f->handed_bytes;
+	for (unsigned i = 0; i < FLOW_LOOKS; i++)
+		if (f->look[i].end_ns >= f->served_ns) {
+			packets += f->look[i].packets;
+			bytes += f->look[i].bytes;
+		}
+	s->handed_packets += packets;
+	s->handed_bytes += bytes;
 	procfs_put(p, M_FLOW_HANDED, true, (double)s->handed_packets, "packets", NULL, NULL);
 	procfs_put(p, M_FLOW_HANDED, true, (double)s->handed_bytes, "bytes", NULL, NULL);
-	if (f->handed_packets)
+	if (packets)
 		weir_log(p, WEIR_INFO, "flows: the last look found %llu packets, %llu bytes; of these, what "
 		         "came since another collector counts is in its records too",
-		         (unsigned long long)f->handed_packets, (unsigned long long)f->handed_bytes);
+		         (unsigned long long)packets, (unsigned long long)bytes);
 }
 
 static void release(struct weir_plugin *p, struct procfs_flow *f)
@@ -206,7 +238,9 @@ void procfs_flow_off(struct weir_plugin *p)
 	if (!f)
 		return;
 	f->ending = true;
+	f->served_ns = p->host->topic_wanted(p, "flow") ? UINT64_MAX : p->host->topic_since(p, "flow");
 	procfs_flow_finish(p, f);
+	end_look(p, f);
 	/* The host takes as much as there is, and counts what it has no room for. */
 	do
 		f->emitted = 0;

@@ -115,6 +115,8 @@
 	  "cgroup resource kind", "Time in which tasks of a cgroup waited for the resource")       \
 	X(M_FLOW_HANDED, "weir_procfs_flow_handed_over_total", WEIR_COUNTER, "", "what",           \
 	  "packets and bytes of flows found by the last look, when another collector may have counted already") \
+	X(M_FLOW_UNSERVED, "weir_procfs_flow_unserved_seconds_total", WEIR_COUNTER, "seconds", "", \
+	  "Time before it stood in that no collector of flows counted: what passed then is in no record") \
 	X(M_CGROUPS, "weir_procfs_cgroups", WEIR_GAUGE, "cgroups", "state",                        \
 	  "Cgroups that are tracked, and that were found beyond max_cgroups (at least)")
 

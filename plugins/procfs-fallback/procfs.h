@@ -169,6 +169,7 @@ struct procfs {
 	struct procfs_flow *flow; /* while that topic is wanted */
 	uint64_t ticked_ns;
 	uint64_t handed_packets, handed_bytes; /* of last looks, since init */
+	uint64_t unserved_ns;      /* before it stood in, since init */
 	struct weir_timer *look; /* whether it is */
 	bool io_on, memory_on;   /* which topics were wanted in the last tick */
 	uint32_t own_pid;        /* never reported; 0: unknown */

@@ -11,6 +11,9 @@
 #include "../lib/flow.h"
 #include "procfs.h"
 
+/* Looks that are remembered: 10 s of FLOW_TIMER_NS, more than it takes to be told that another serves. */
+#define FLOW_LOOKS 100
+
 enum procfs_flow_from { FLOW_AUTO, FLOW_PACKET, FLOW_DIAG, FLOW_PROC };
 
 struct diag;
@@ -33,9 +36,11 @@ struct procfs_flow {
 	uint64_t netns;
 	uint64_t lost;                 /* packets */
 	uint64_t soon_ns;              /* until then another may take over */
-	uint64_t wanted_ns;            /* when it was last known to be */
-	bool ending;                   /* the last look: another may count already */
-	uint64_t handed_packets, handed_bytes; /* what it found */
+	bool ending;                   /* the last look: another counts already, */
+	uint64_t served_ns;            /* since then; 0: unknown */
+	bool told_gap;                 /* how long nobody counted before it has been said */
+	struct flow_look { uint64_t end_ns, packets, bytes; } look[FLOW_LOOKS]; /* each step's, in a ring */
+	uint64_t looks;                /* so far; the one that is under way */
 };
 
 #define FLOW_TIMER_NS 100000000ull     /* closings, and whether it is still wanted */

@@ -110,6 +110,8 @@ static void on_and_off(void **state)
 		weir_test_advance(t, WEIR_TEST_SECOND);
 		assert_int_equal(recorded(t, port, &ends), (uint64_t)turn * (SENT + 1000));
 		assert_int_equal(ends, turn);
+		/* Nobody counted until the tick that found it wanted. */
+		assert_true(weir_test_metric(t, "weir_procfs_flow_unserved_seconds_total", NULL) > 0);
 		transfer(pair, 7777); /* nobody looks */
 	}
 	assert_int_equal(weir_test_tick_errors(t, NULL), 0);

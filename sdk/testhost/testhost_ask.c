@@ -259,16 +259,30 @@ int weir_test_query_with(struct weir_test *t, const char *name, const char *cons
 
 /* ---- fallback ------------------------------------------------------------------------- */
 
+struct want {
+	bool wanted;
+	uint64_t since_ns;
+};
+
 void weir_test_want(struct weir_test *t, const char *topic, bool wanted)
 {
-	weir__named_set(&t->wants, topic, &wanted, sizeof(wanted));
+	struct want w = { .wanted = wanted, .since_ns = t->now_ns };
+
+	weir__named_set(&t->wants, topic, &w, sizeof(w));
 }
 
 static bool test_topic_wanted(struct weir_plugin *p, const char *topic)
 {
 	struct named *n = weir__named_find(weir__test_of(p)->wants, topic);
 
-	return !n || *(bool *)n->data;
+	return !n || ((struct want *)n->data)->wanted;
+}
+
+static uint64_t test_topic_since(struct weir_plugin *p, const char *topic)
+{
+	struct named *n = weir__named_find(weir__test_of(p)->wants, topic);
+
+	return n ? ((struct want *)n->data)->since_ns : 0;
 }
 
 bool weir_test_approx(struct weir_test *t)
@@ -295,5 +309,6 @@ void weir__test_ask_slots(struct weir_host *h)
 	h->out_printf = out_printf;
 	h->out_json_string = out_json_string;
 	h->topic_wanted = test_topic_wanted;
+	h->topic_since = test_topic_since;
 	h->source_approx = test_source_approx;
 }

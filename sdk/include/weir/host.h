@@ -168,6 +168,12 @@ struct weir_host {
 	 * work(), as for all map calls, -EPERM before Linux 5.19 (c8644cd0efe7) where
 	 * kernel.unprivileged_bpf_disabled is set. */
 	int (*map_drain)(int fd, void *token, bool first, void *keys, void *values, uint32_t *count);
+
+	/* --- 1.4, fallback plugins. While topic_wanted(): when another collector ceased to serve the
+	 * topic, at the latest, so that what passed since then nobody has; otherwise: when another
+	 * began, at the earliest, so that both may have what passed since. CLOCK_MONOTONIC, ns; 0:
+	 * none has. The plugin's thread. */
+	uint64_t (*topic_since)(struct weir_plugin *p, const char *topic);
 };
 
 /* ---- wrappers ------------------------------------------------------------- */

@@ -131,7 +131,7 @@ void weir_test_file(struct weir_test *t, const char *path, const char *text);
 void weir_test_file_bytes(struct weir_test *t, const char *path, const void *data, size_t len);
 void weir_test_file_error(struct weir_test *t, const char *path, int err);
 void weir_test_real_files(struct weir_test *t, bool on);
-/* topic_wanted(); by default every topic is. */
+/* topic_wanted(); by default every topic is. topic_since() is when this was called. */
 void weir_test_want(struct weir_test *t, const char *topic, bool wanted);
 /* ask(query) gives this; by default -ENOENT. */
 void weir_test_answer(struct weir_test *t, const char *query, const char *text);
