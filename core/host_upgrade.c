@@ -123,6 +123,8 @@ void weir__host_yield(struct weir__host *h, bool adopted, struct weir__yielded *
 	memset(y, 0, sizeof *y);
 	y->adopted = adopted && h->bpf;
 	close_source(h, adopted, y);
+	if (h->desc->kind == WEIR_COLLECTOR)
+		weir__host_stop(h); /* what it ends with goes the routes that it has still */
 	for (size_t t = 0; t < WEIR__MAX_TOPICS; t++)
 		y->seq[t] = h->seq[t];
 	y->count = weir__host_detach_all(h, y->items);
@@ -150,8 +152,8 @@ int weir__host_take(struct weir__host *h, const struct weir__yielded *y)
 	memcpy(h->seq, y->seq, sizeof h->seq);
 	if (!h->bpf) {
 		h->waiting = false;
-		if (h->source < 0) /* it has had it before, and gets it back */
-			return weir__source_start(h);
+		if (!h->started) /* it has yielded, and gets it back */
+			return weir__host_start(h);
 		rc = weir__source_begin(h);
 		if (!rc)
 			weir__source_tick(h, true);

@@ -16,6 +16,7 @@
 #define CHUNK 10000
 #define DATAGRAM 500
 #define UDP_HEADERS 28
+#define UPGRADES 6
 
 static const char yaml[] =
 	"control: {socket: '@S'}\nhttp: {listen: ''}\nstate_dir: '@D/state'\nplugin_dirs: ['@P']\n"
@@ -353,6 +354,30 @@ static void datagrams(void **state)
 	take_turns(turns, sizeof turns / sizeof turns[0], "datagrams, bpf and packet by turns");
 }
 
+/* Another build takes over in place, with the programs and their maps as they are: to the byte. */
+static void upgraded(void **state)
+{
+	char command[400];
+
+	if (no_bpf()) {
+		printf("SKIP: upgraded: %s\n", no_bpf());
+		skip();
+	}
+	begin("diag");
+	switch_by("set network.sources bpf");
+	json_decref(wait_for(&d, uses, (void *)(uintptr_t)"bpf", "bpf"));
+	if (*state)
+		open_datagrams();
+	else
+		open_connection();
+	snprintf(command, sizeof command, "upgrade network %s/network.so", WEIR_PLUGINS);
+	for (int i = 0; i < UPGRADES; i++) {
+		transfer_for(30);
+		switch_by(command);
+	}
+	finish(*state ? "datagrams, upgrades" : "upgrades");
+}
+
 static pid_t ask_for_source(const char *source)
 {
 	pid_t pid = fork();
@@ -504,6 +529,8 @@ int main(void)
 		cmocka_unit_test_teardown(switched, clean),
 		cmocka_unit_test_teardown(switched_bpf, clean),
 		cmocka_unit_test_teardown(datagrams, clean),
+		cmocka_unit_test_teardown(upgraded, clean),
+		cmocka_unit_test_prestate_setup_teardown(upgraded, NULL, clean, (void *)1),
 		cmocka_unit_test_teardown(none_works, clean),
 		cmocka_unit_test_teardown(without_rights, clean),
 		cmocka_unit_test_teardown(interrupted, clean),
