@@ -152,13 +152,26 @@ double weir__budget_predict(const struct weir__budget *b, uint32_t weight)
 
 /* ---- pressure --------------------------------------------------------------------- */
 
-static void measure(struct weir__budget *b)
+/* Events above the limit are no pressure while the host has half of the bucket left, as it sees it. */
+static double event_pressure(struct weir__budget *b, uint64_t now_ns)
+{
+	double limit = b->limits[WEIR__RESOURCE_EVENTS], used = b->use.used[WEIR__RESOURCE_EVENTS];
+	double dt = b->measured_ns ? (double)(now_ns - b->measured_ns) / 1e9 : 0;
+
+	b->measured_ns = now_ns;
+	b->spent += (used - limit) * dt;
+	b->spent = b->spent < 0 ? 0 : b->spent > b->burst ? b->burst : b->spent;
+	return b->spent < b->burst / 2 && used > RECOVER_BELOW * limit ? RECOVER_BELOW : used / limit;
+}
+
+static void measure(struct weir__budget *b, uint64_t now_ns)
 {
 	b->max = 0;
 	b->by = CPU;
 	b->by_total = false;
 	for (int i = 0; i < WEIR__RESOURCE_COUNT; i++) {
-		b->pressure[i] = b->limits[i] > 0 ? b->use.used[i] / b->limits[i] : 0;
+		b->pressure[i] = b->limits[i] <= 0 ? 0 : i == WEIR__RESOURCE_EVENTS ? event_pressure(b, now_ns)
+			: b->use.used[i] / b->limits[i];
 		if (b->pressure[i] > b->max) {
 			b->max = b->pressure[i];
 			b->by = (enum weir__resource)i;
@@ -561,7 +574,7 @@ void weir__budget_tick(struct weir__budget *const *all, size_t count,
 
 		b->changed = false;
 		memset(&b->action, 0, sizeof b->action);
-		measure(b);
+		measure(b, now_ns);
 		learn(b, now_ns);
 		for (uint32_t p = 0; p < b->program_count; p++)
 			b->shed_cpu[p] *= exp2(-1e9 / (double)SHED_HALF_NS);

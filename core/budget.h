@@ -106,6 +106,7 @@ struct weir__budget {
 	uint32_t priority;
 	uint32_t allowed;      /* bit per level */
 	double limits[WEIR__RESOURCE_COUNT]; /* 0: none */
+	double burst;          /* events above their limit that may pass at once; the host has the same bucket */
 	uint32_t kind_count, kind_priority[WEIR_MAX_KINDS];
 	uint32_t program_count, program_priority[WEIR_MAX_PROGRAMS];
 	uint32_t optional;     /* bit per program */
@@ -114,6 +115,8 @@ struct weir__budget {
 	/* The logic's own. */
 	struct weir__tune tune;
 	double pressure[WEIR__RESOURCE_COUNT];
+	double spent;          /* of burst */
+	uint64_t measured_ns;
 	double max;            /* what counts for it: the total's, too, where it is the cause */
 	enum weir__resource by;
 	bool by_total;
@@ -126,6 +129,10 @@ struct weir__budget {
 	bool changed;
 	struct weir__budget_action action;
 };
+
+/* budget.burst, where it is 0: of the limit on events. What comes all at once, a test or a start, is not
+ * to be sampled. */
+#define WEIR__BURST_SECONDS 10
 
 struct weir__budget_total {
 	double cpu, cpu_limit;        /* percent of a core; the whole of Weir */

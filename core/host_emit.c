@@ -187,6 +187,7 @@ int weir__emit(struct weir__host *h, uint16_t kind, const void *payload, uint32_
 		h->account->kinds[kind].filtered++;
 		return 0;
 	}
+	h->limit.made += weight ? weight : 1;
 	if (!limit_take(h)) {
 		h->account->kinds[kind].rate_limited++;
 		return 0; /* the plugin goes on: the loss is counted */
@@ -253,6 +254,7 @@ int weir__emit_record(struct weir__host *h, const struct weir_record *r, size_t 
 	else
 		account->filtered++;
 	h->drain.own++;
+	h->limit.taken += r->weight;
 	return 0;
 }
 

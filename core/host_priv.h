@@ -61,8 +61,9 @@ struct limit {
 	double rate, burst;            /* 0: no limit */
 	double tokens;
 	uint64_t filled_ms;            /* uv_now() */
-	/* Of records from the ring, in the present window: events they stand for. */
-	uint64_t window_ns, events;
+	/* In the present window, events that they stand for: records of the ring that passed on; that
+	 * the plugin took up; and records that it made itself. */
+	uint64_t window_ns, events, taken, made;
 };
 
 struct weir__host {

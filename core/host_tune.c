@@ -4,9 +4,10 @@
  *
  * The limit is a bucket of tokens, one for each record that passes on. When half of
  * it is gone the host itself raises the weight of the sampling in the kernel, within
- * a drain, to what the rate calls for; the manager lowers it slowly. What comes too
- * fast for that, or from emit(), which cannot be sampled, finds the bucket empty and
- * is counted as rate_limited. Host thread only, but for weir__host_meter().
+ * a drain, to what the rate calls for; the manager lowers it slowly. Records of emit() are
+ * fewer, too, if they are made of what comes from the ring. What comes too fast for that, or
+ * from elsewhere, finds the bucket empty and is counted as rate_limited. Host thread only, but
+ * for weir__host_meter().
  */
 #include "host_priv.h"
 
@@ -23,7 +24,7 @@
 void weir__limit_set(struct weir__host *h, uint64_t events, uint64_t burst)
 {
 	h->limit.rate = (double)events;
-	h->limit.burst = burst ? (double)burst : h->limit.rate;
+	h->limit.burst = burst ? (double)burst : WEIR__BURST_SECONDS * h->limit.rate;
 	h->limit.tokens = h->limit.burst;
 	h->limit.filled_ms = uv_now(&h->loop);
 }
@@ -60,9 +61,10 @@ void weir__limit_drained(struct weir__host *h, uint64_t now_ns)
 
 	if (!l->rate || dt < WINDOW_NS)
 		return;
-	rate = (double)l->events * 1e9 / (double)dt;
+	/* Made of the ring's: as many as were taken up, at most. */
+	rate = (double)(l->events + (l->made < l->taken ? l->made : l->taken)) * 1e9 / (double)dt;
 	l->window_ns = now_ns;
-	l->events = 0;
+	l->events = l->taken = l->made = 0;
 	fill(l, uv_now(&h->loop));
 	/* A sleep before the window makes the rate smaller than it is: the next one sees. */
 	if (l->tokens > l->burst / 2 || rate <= l->rate || !h->bpf)

@@ -98,6 +98,7 @@ void weir__sup_budget_configure(struct sup_plugin *p)
 	b->limits[WEIR__RESOURCE_CPU] = c->budget_cpu;
 	b->limits[WEIR__RESOURCE_MEMORY] = (double)c->budget_memory;
 	b->limits[WEIR__RESOURCE_EVENTS] = (double)c->budget_events;
+	b->burst = c->budget_burst ? (double)c->budget_burst : WEIR__BURST_SECONDS * (double)c->budget_events;
 	b->limits[WEIR__RESOURCE_QUEUE] = (double)c->budget_queue;
 	if (!p->desc)
 		return;

@@ -382,6 +382,25 @@ static void test_own_limits(void **state)
 	assert_true(p.b.use.used[CPU] < 20);
 }
 
+/* A burst passes whole; when half of what may pass at once has, it is a rate like any other. */
+static void test_burst(void **state)
+{
+	struct plant p;
+	struct world w = { .plants = { &p }, .count = 1, .now_ns = 100 * S };
+
+	(void)state;
+	flood(&p, 75000);
+	p.b.limits[WEIR__RESOURCE_EVENTS] = 25000;
+	p.b.burst = 250000;
+	ticks(&w, 3); /* the first has nothing to count from */
+	assert_int_equal(p.weight, 1);
+	assert_int_equal(w.downs, 0);
+	ticks(&w, 2);
+	assert_in_range(p.weight, 4, 6);
+	ticks(&w, 30); /* and what has passed is made up for slowly */
+	assert_true(p.weight > 1);
+}
+
 /* What a host did by itself is taken over, logged, and let go slowly. */
 static void test_host_acts(void **state)
 {
@@ -482,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_output),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_sampling),
+		cmocka_unit_test(test_burst),
 	};
 
 	return cmocka_run_group_tests_name("budget", tests, NULL, NULL);
