@@ -130,6 +130,8 @@ int weir__map_drain(int fd, void *token, bool first, void *keys, void *values, u
 
 /* Does the running kernel's BTF have it? member NULL: the type alone. */
 bool weir__kernel_has(const char *type, const char *member);
+/* The name of a value of an enum. 0 or -ENOENT. */
+int weir__kernel_enum(const char *type, int64_t value, char *ret_name, size_t size);
 uint32_t weir__possible_cpus(void);
 /* Ring sizes for this machine: total and number, from what was asked. */
 void weir__ring_plan(uint64_t asked, uint32_t cpus, uint64_t memory_bytes,

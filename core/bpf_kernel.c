@@ -176,6 +176,30 @@ bool weir__kernel_has(const char *type, const char *member)
 	return has;
 }
 
+static const char *enum_name(const struct btf *btf, const char *type, int64_t value)
+{
+	int id = btf ? btf__find_by_name_kind(btf, type, BTF_KIND_ENUM) : -1;
+	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, (__u32)id) : NULL;
+	const struct btf_enum *e = t ? btf_enum(t) : NULL;
+
+	for (int i = 0; e && i < btf_vlen(t); i++, e++)
+		if (e->val == value)
+			return btf__name_by_offset(btf, e->name_off);
+	return NULL;
+}
+
+int weir__kernel_enum(const char *type, int64_t value, char *ret_name, size_t size)
+{
+	const char *name;
+
+	pthread_mutex_lock(&btf_lock);
+	name = enum_name(load_btf(), type, value);
+	if (name)
+		snprintf(ret_name, size, "%s", name);
+	pthread_mutex_unlock(&btf_lock);
+	return name ? 0 : -ENOENT;
+}
+
 uint32_t weir__possible_cpus(void)
 {
 	int n = libbpf_num_possible_cpus();

@@ -495,6 +495,11 @@ static bool api_kernel_has(struct weir_plugin *p, const char *type, const char *
 	(void)p;
 	return weir__kernel_has(type, member);
 }
+static int api_kernel_enum(struct weir_plugin *p, const char *type, int64_t value, char *ret_name, size_t size)
+{
+	(void)p;
+	return weir__kernel_enum(type, value, ret_name, size);
+}
 static int api_bpf_map(struct weir_plugin *p, const char *map)
 {
 	return WITH_BPF(p, weir__bpf_map_fd(host_of(p)->bpf, map));
@@ -574,6 +579,7 @@ const struct weir_host weir__host_vtable = {
 	.bpf_set_entries = api_bpf_set_entries,
 	.bpf_enable = api_bpf_enable,
 	.kernel_has = api_kernel_has,
+	.kernel_enum = api_kernel_enum,
 	.bpf_map = api_bpf_map,
 	.bpf_attach = api_bpf_attach,
 	.bpf_attached = api_bpf_attached,

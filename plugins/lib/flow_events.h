@@ -27,7 +27,7 @@ struct weir_flow {
 	__u32 interface_index, netns;      /* netns: inode number, as lsns(8) shows it; 0: unknown */
 	__u32 pid, uid;                    /* pid 0: no owner known; then uid is not valid */
 	__u32 waits;                       /* transactions that latency is the mean of */
-	__u32 retransmits, resets, drops, drop_reason, error; /* totals; last reason, errno */
+	__u32 retransmits, resets, drops, drop_number, error; /* totals; last reason, errno */
 	__u32 flow_label, reverse_flow_label;
 	__u32 tunnel_id;                   /* VNI or key */
 	__u32 spi;                         /* ESP, AH */
@@ -53,6 +53,7 @@ struct weir_flow {
 	char container_id[64];             /* no NUL when full: WEIR_CHARS */
 	char unit[64];
 	char pod_uid[40];
+	char drop_reason[32];              /* drop_number, as this kernel calls it */
 };
 
 enum weir_flow_event { WEIR_FLOW_START, WEIR_FLOW_UPDATE, WEIR_FLOW_END };

@@ -107,7 +107,7 @@ static void fill_ext(const struct flow_table *t, const struct flow_row *r, struc
 		return;
 	e = flow_pool_at(&t->exts, r->ext);
 	o->drops = e->drops;
-	o->drop_reason = e->drop_reason;
+	o->drop_number = e->drop_reason;
 	o->retransmits = e->retransmits;
 	o->resets = e->resets;
 	o->error = e->error;

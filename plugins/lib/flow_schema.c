@@ -46,7 +46,7 @@ const struct weir_field weir_flow_fields[WEIR_FLOW_FIELDS] = {
 	F(retransmits, WEIR_U32, "packets", "Segments sent again"),
 	F(resets, WEIR_U32, "packets", "Resets sent or received"),
 	F(drops, WEIR_U32, "packets", "Packets the kernel dropped"),
-	F(drop_reason, WEIR_U32, "", "Why the last one: enum skb_drop_reason of this kernel"),
+	F(drop_reason, WEIR_CHARS, "", "Why the last one, as this kernel calls it: SKB_DROP_REASON_...; a number has no name"),
 	F(error, WEIR_U32, "", "Last error of the socket: errno"),
 	F(dscp, WEIR_U8, "", "DSCP of the first packet of the interval"),
 	F(ecn, WEIR_U8, "", "ECN of that packet"),

@@ -254,7 +254,7 @@ static void test_a_whole_connection_in_one_delta(void **state)
 	assert_int_equal(records[0].retransmits, 2);
 	assert_int_equal(records[0].resets, 1);
 	assert_int_equal(records[0].drops, 3);
-	assert_int_equal(records[0].drop_reason, 7);
+	assert_int_equal(records[0].drop_number, 7);
 	assert_int_equal(records[0].error, 104);
 	assert_int_equal(records[0].latency_ns, 1500);
 	assert_int_equal(records[0].waits, 2);

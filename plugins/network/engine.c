@@ -34,6 +34,7 @@ static int emit(void *arg, const struct weir_flow *r)
 	net_count(n, r);
 	named = *r;
 	net_interface_fill(p, &named);
+	net_reason_fill(n, &named);
 	/* What the host cannot take it has counted: for the engine it is emitted. */
 	p->host->emit(p, WEIR_NET_FLOW, &named, sizeof named, 0, 1);
 	return 0;
@@ -85,6 +86,7 @@ void net_engine_fini(struct weir_plugin *p)
 
 	flow_table_free(n->flows);
 	n->flows = NULL;
+	net_reasons_free(p);
 	owner_cache_free(n->owners);
 	n->owners = NULL;
 }

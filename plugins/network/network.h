@@ -85,6 +85,7 @@ struct net_counts {
 struct net_link { uint32_t index; uint64_t at_ns; char name[16], mac[18]; };
 
 struct net_bpf;     /* source_bpf.c */
+struct net_reasons; /* reason.c */
 struct net_packet;  /* source_packet.c */
 struct net_replay;  /* source_replay.c */
 struct net_diag;    /* source_diag.c */
@@ -120,6 +121,7 @@ struct network {
 	bool filtering;                 /* any filter at all */
 	const char *source;             /* that is running, "" none: a source sets it */
 	struct owner_cache *owners;
+	struct net_reasons *reasons;    /* names of the kernel's; NULL: not read */
 	struct net_counts counts;
 	struct flow_stats logged;       /* as of the last line of statistics */
 	struct net_link links[NET_LINKS];
@@ -169,6 +171,11 @@ bool net_filter_knows(int filter, const char *word);
 void net_interface_init(struct network *n);
 void net_addresses_read(struct network *n);    /* what is ours, for directions on the wire */
 void net_interface_fill(struct weir_plugin *p, struct weir_flow *r);
+
+/* reason.c: names of the reasons for drops, read once; into a record. */
+void net_reasons_read(struct weir_plugin *p);
+void net_reasons_free(struct weir_plugin *p);
+void net_reason_fill(const struct network *n, struct weir_flow *r);
 
 /* publish.c: metrics and the line of statistics */
 extern const double net_handshake_buckets[NET_HANDSHAKE_BUCKETS];

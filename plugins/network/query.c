@@ -254,6 +254,7 @@ static void print_flow(struct weir_plugin *p, struct weir_out *out, const struct
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 		weir_printf(p, out, ",\"%s\":%llu", numbers[i].name,
 			    (unsigned long long)numbers[i].value);
+	weir_printf(p, out, ",\"drop_reason\":\"%s\"", r->drop_reason);
 	weir_printf(p, out, ",\"start_age_s\":%.3f,\"idle_s\":%.3f}",
 	            now > r->start_ns ? (double)(now - r->start_ns) / 1e9 : 0,
 	            now > r->end_ns ? (double)(now - r->end_ns) / 1e9 : 0);
@@ -277,6 +278,7 @@ static int answer_flows(struct weir_plugin *p, const void *args, struct weir_out
 	weir_printf(p, out, "[");
 	for (uint32_t i = 0; i < t.count; i++) {
 		net_interface_fill(p, &t.rows[t.heap[i].row]);
+		net_reason_fill(n, &t.rows[t.heap[i].row]);
 		weir_printf(p, out, i ? "," : "");
 		print_flow(p, out, &t.rows[t.heap[i].row]);
 	}

@@ -121,6 +121,7 @@ int net_bpf_start(struct weir_plugin *p)
 		return rc;
 	}
 	n->source = "bpf";
+	net_reasons_read(p);
 	if (n->scope != NET_SCOPE_WIRE && n->owner != NET_OWNER_OFF)
 		owner_fill(p, "net_fill");
 	return 0;

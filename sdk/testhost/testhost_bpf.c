@@ -122,6 +122,15 @@ static bool test_kernel_has(struct weir_plugin *p, const char *type, const char 
 	return !n || *(bool *)n->data;
 }
 
+/* No kernel's names are the test's. */
+static int test_kernel_enum(struct weir_plugin *p, const char *type, int64_t value, char *ret_name, size_t size)
+{
+	(void)p, (void)type, (void)value;
+	if (size)
+		*ret_name = 0;
+	return -ENOENT;
+}
+
 /* ---- maps ------------------------------------------------------------------------------ */
 
 static struct fake_map *find_map(struct weir_test *t, const char *name)
@@ -477,6 +486,7 @@ void weir__test_bpf_slots(struct weir_host *h)
 	h->bpf_set_entries = test_set_entries;
 	h->bpf_enable = test_enable;
 	h->kernel_has = test_kernel_has;
+	h->kernel_enum = test_kernel_enum;
 	h->bpf_map = test_bpf_map;
 	h->bpf_attach = test_attach;
 	h->bpf_attached = test_attached;

@@ -215,6 +215,7 @@ static void take(struct flows *fs, const json_t *o)
 	f->resets = (uint32_t)number(o, "resets");
 	f->retransmits = (uint32_t)number(o, "retransmits");
 	f->drops = (uint32_t)number(o, "drops");
+	snprintf(f->drop_reason, sizeof f->drop_reason, "%s", text(o, "drop_reason"));
 	f->sampled |= json_is_true(json_object_get(o, "sampled"));
 	f->approx |= json_is_true(json_object_get(o, "approx"));
 }

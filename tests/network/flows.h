@@ -29,6 +29,7 @@ struct flow {
 	char end_reason[20], direction[10], owner_from[10], state[14], comm[17];
 	char interface_name[17], source_name[15];
 	uint32_t pid, error, resets, retransmits, drops;
+	char drop_reason[32];
 	bool sampled, approx;
 };
 

@@ -112,6 +112,29 @@ static void test_refused(void **state)
 	shared_free(a, sizeof *a);
 }
 
+static bool has_dropped(struct watch *watch, void *arg)
+{
+	const struct question *q = arg;
+	const struct flow *f = flow_of_attempt(q->a, q->ns);
+
+	(void)watch;
+	return f && f->drops && f->ends;
+}
+
+/* The other end has no socket: the kernel says so when it drops the packet. */
+static void test_a_drop_has_the_name_of_its_reason(void **state)
+{
+	struct attempt *a = shared_new(sizeof *a);
+	struct question q = { a, &pair.server };
+
+	(void)state;
+	run_attempt(a, AF_INET, 2, 6103);
+	if (!watch_until(&w, has_dropped, &q, 20))
+		fail_msg("no drop at port 6103");
+	assert_string_equal(flow_of_attempt(a, &pair.server)->drop_reason, "NO_SOCKET");
+	shared_free(a, sizeof *a);
+}
+
 static void test_timed_out(void **state)
 {
 	struct attempt *a = shared_new(sizeof *a);
@@ -272,6 +295,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_a_drop_has_the_name_of_its_reason),
 		cmocka_unit_test(test_timed_out),
 		cmocka_unit_test(test_reset_by_the_server),
 		cmocka_unit_test(test_a_listener_is_said_when_it_begins_and_ends),

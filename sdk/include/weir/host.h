@@ -174,6 +174,11 @@ struct weir_host {
 	 * began, at the earliest, so that both may have what passed since. CLOCK_MONOTONIC, ns; 0:
 	 * none has. The plugin's thread. */
 	uint64_t (*topic_since)(struct weir_plugin *p, const char *topic);
+
+	/* --- 1.4. What the running kernel calls a value of one of its enums, with the NUL, cut to
+	 * size. -ENOENT: no such type or value, or no BTF. Best asked in start() of a source with
+	 * programs: later the kernel's BTF has to be read again, which takes some 50 ms. */
+	int (*kernel_enum)(struct weir_plugin *p, const char *type, int64_t value, char *ret_name, size_t size);
 };
 
 /* ---- wrappers ------------------------------------------------------------- */

@@ -3,7 +3,7 @@
  * The ABI version, and its changelog. The top entry must equal the macros;
  * tests/abi holds it against them.
  *
- * 1.4  Host: topic_since.
+ * 1.4  Host: topic_since, kernel_enum.
  * 1.3  Field type WEIR_TEXT: records as long as their strings. Sources: turn.
  * 1.2  Field type WEIR_IP; host: bpf_attach_at, map_drain.
  * 1.1  Descriptor flag WEIR_PLUGIN_FORKS.
