@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <linux/bpf.h>
 #include <sys/mount.h>
@@ -45,20 +46,21 @@ static void last_line(const char *text, size_t len, char *out, size_t size)
 
 static int on_print(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
-	char line[4096];
+	char *line;
 	int n;
 
 	if (level != LIBBPF_WARN)
 		return 0;
-	n = vsnprintf(line, sizeof line, fmt, ap);
-	/* It raises that limit whenever bpf(2) is refused, and blames it for the refusal. */
-	if (n <= 0 || strstr(line, "bump RLIMIT_MEMLOCK"))
+	n = vasprintf(&line, fmt, ap); /* what counts is at the end of a verifier's log, of up to 16 MiB */
+	if (n < 0)
 		return 0;
-	if ((size_t)n >= sizeof line)
-		n = sizeof line - 1;
-	sscanf(line, "libbpf: prog '%63[^']'", said.program);
-	if (strstr(line, "BEGIN PROG LOAD LOG") || !said.text[0])
-		last_line(line, (size_t)n, said.text, sizeof said.text);
+	/* It raises that limit whenever bpf(2) is refused, and blames it for the refusal. */
+	if (!strstr(line, "bump RLIMIT_MEMLOCK")) {
+		sscanf(line, "libbpf: prog '%63[^']'", said.program);
+		if (strstr(line, "BEGIN PROG LOAD LOG") || !said.text[0])
+			last_line(line, (size_t)n, said.text, sizeof said.text);
+	}
+	free(line);
 	return 0;
 }
 

@@ -8,6 +8,9 @@
 #include "kernel_guard.h"
 #include "mem.h"
 #include "meter.h"
+#include "privilege.h"
+
+#include <weir/weir.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -115,6 +118,8 @@ static const char *hint(const struct program_state *s, int err)
 	switch (-err) {
 	case EPERM:
 	case EACCES:
+		if (!weir__privilege_lacks(WEIR_CAP_BPF | WEIR_CAP_PERFMON | WEIR_CAP_NET_ADMIN))
+			return weir__bpf_said()->text[0] ? " (says this kernel's verifier: a fault of the plugin)" : "";
 		return weir__bpf_is_cgroup(section) || weir__bpf_is_tc(section)
 		       ? " (needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: run as root)"
 		       : " (needs CAP_BPF and CAP_PERFMON: run as root)";

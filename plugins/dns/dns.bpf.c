@@ -168,15 +168,19 @@ static __always_inline bool dns_quick(struct __sk_buff *skb, u8 egress, bool *re
 	return true;
 }
 
-/* A ring's record has a size that is known beforehand: the smallest of these that is enough. */
+/* A ring's record has a size that is known beforehand: the smallest of these that is enough. The
+ * length is compared again where it is used, in a way that no compiler takes away or apart: the verifier
+ * of 6.1 has forgotten the comparison before, and does not learn from one with 0 that it is not. */
 #define DNS_TAKE(n)                                                                        \
 	if (want <= (n)) {                                                                 \
 		struct weir_dns_packet *r = weir_reserve_by(WEIR_DNS_PACKET, sizeof *r + (n), f->by); \
+		u64 but_one = (u64)want - 1;                                               \
 		if (!r)                                                                    \
 			return;                                                            \
 		dns_fill(skb, h, f, r);                                                    \
 		r->copied = 0;                                                             \
-		if (want > 0 && want <= (n) && !bpf_skb_load_bytes(skb, f->payload, r + 1, want)) \
+		asm volatile("" : "+r"(but_one));                                          \
+		if (but_one < (n) && !bpf_skb_load_bytes(skb, f->payload, r + 1, but_one + 1)) \
 			r->copied = want;                                                  \
 		weir_submit(r);                                                            \
 		return;                                                                    \
