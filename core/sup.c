@@ -185,7 +185,7 @@ void weir__sup_sweep(struct weir__supervisor *s)
 	struct sup_plugin **at = &s->plugins, *p;
 
 	while ((p = *at)) {
-		if (!p->gone || p->host || p->lost || !weir__sup_forget_routes(p)) {
+		if (!p->gone || p->host || p->lost || p->announcing || !weir__sup_forget_routes(p)) {
 			at = &p->next;
 			continue;
 		}
