@@ -57,168 +57,11 @@ bool weir__sup_provides(const struct sup_plugin *p, const char *topic)
 	       weir__has_word(p->desc->topics, topic, strlen(topic));
 }
 
-/* A reading of all sockets takes some ms; ten times that of 100 000. */
-#define ANNOUNCE_MS 1000
-
-/* ---- fallback --------------------------------------------------------------------- */
-
-/* Does a collector that is no stand-in have this topic, or, unless `now`, is it about to? */
-static bool topic_served(struct weir__supervisor *s, const char *topic, bool now)
-{
-	for (struct sup_plugin *p = s->plugins; p; p = p->next)
-		/* A probe of one that was suspended serves nobody yet. */
-		if (!weir__sup_is_fallback(p) && weir__sup_provides(p, topic) && !p->budget.probing &&
-		    (p->state == WEIR__RUNNING || (!now && weir__sup_back_soon(p))))
-			return true;
-	return false;
-}
-
-/* Which topics of its own list a stand-in should serve now. */
-static uint32_t wanted_topics(struct sup_plugin *p)
-{
-	const char *at = p->desc->topics ? p->desc->topics : "";
-	bool always = p->settings->common.fallback == WEIR__FALLBACK_ALWAYS;
-	uint32_t mask = 0;
-
-	for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
-		/* It does not step in for what comes back soon; but one that has serves until then. */
-		bool serves = p->state == WEIR__RUNNING && p->wanted & 1u << bit;
-		size_t n = strcspn(at, " ");
-		char topic[32];
-
-		snprintf(topic, sizeof topic, "%.*s", (int)n, at);
-		if (always || (weir__has_word(p->desc->fallback_for, topic, strlen(topic)) &&
-		               !topic_served(p->sup, topic, serves)))
-			mask |= 1u << bit;
-		at += n + (at[n] == ' ');
-	}
-	return mask;
-}
-
 static bool should_run(struct sup_plugin *p)
 {
 	if (!p->enabled || !p->desc || p->gone || p->sup->stopping)
 		return false;
 	return !weir__sup_is_fallback(p) || p->wanted;
-}
-
-static void wanted_set(struct weir__host *h, struct weir__request *rq)
-{
-	(void)h;
-	weir__free(rq);
-}
-
-/* When others began to serve this topic, at the earliest, or ceased to, at the latest. */
-static uint64_t served_since(struct weir__supervisor *s, const char *topic, bool served)
-{
-	uint64_t since = 0;
-
-	for (struct sup_plugin *p = s->plugins; p; p = p->next) {
-		uint64_t at = served ? p->served_from_ns : p->served_until_ns;
-
-		if (weir__sup_is_fallback(p) || !weir__sup_provides(p, topic) || !at ||
-		    (served && p->state != WEIR__RUNNING))
-			continue;
-		if (!since || (served ? at < since : at > since))
-			since = at;
-	}
-	return since;
-}
-
-static void note_since(struct sup_plugin *p, uint32_t mask)
-{
-	const char *at = p->desc->topics ? p->desc->topics : "";
-
-	for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
-		size_t n = strcspn(at, " ");
-		char topic[32];
-
-		snprintf(topic, sizeof topic, "%.*s", (int)n, at);
-		if ((mask ^ p->wanted) & 1u << bit)
-			p->wanted_since_ns[bit] = served_since(p->sup, topic, !(mask & 1u << bit));
-		at += n + (at[n] == ' ');
-	}
-}
-
-static struct weir__wanted wanted_by(const struct sup_plugin *p, uint32_t mask)
-{
-	struct weir__wanted w = { .topics = mask };
-
-	memcpy(w.since_ns, p->wanted_since_ns, sizeof w.since_ns);
-	return w;
-}
-
-/* False: no memory, it serves as before; the next change says it again. */
-static bool ask_wanted(struct sup_plugin *p, uint32_t mask, void (*done)(struct weir__host *, struct weir__request *),
-                       void *arg)
-{
-	struct weir__request *rq = weir__zalloc(sizeof *rq);
-
-	if (!rq)
-		return false;
-	*rq = (struct weir__request){ .type = WEIR__HOST_WANTED, .done = done, .arg = arg,
-		.wanted = wanted_by(p, mask) };
-	if (!weir__host_request(p->host, rq))
-		return true;
-	weir__free(rq);
-	return false;
-}
-
-static void set_wanted(struct sup_plugin *p, uint32_t mask)
-{
-	ask_wanted(p, mask, wanted_set, NULL);
-}
-
-static void update_wanted(struct sup_plugin *p)
-{
-	uint32_t mask;
-
-	if (!weir__sup_is_fallback(p))
-		return;
-	mask = wanted_topics(p);
-	note_since(p, mask);
-	if (mask != p->wanted && p->state == WEIR__RUNNING)
-		set_wanted(p, mask);
-	p->wanted = mask;
-}
-
-static void ask_start(struct sup_plugin *p);
-
-static void announced(struct weir__host *h, struct weir__request *rq)
-{
-	struct sup_plugin *p = rq->arg;
-
-	(void)h;
-	weir__free(rq);
-	if (!--p->announcing)
-		ask_start(p);
-}
-
-static void announced_late(uv_timer_t *timer)
-{
-	ask_start(timer->data);
-}
-
-/* To stand-ins for it, before it starts: what they serve may soon be served. Each has a look first, so
- * that little is in its next one, which may be in the records of both. */
-static void announce(struct sup_plugin *p)
-{
-	for (struct sup_plugin *q = p->sup->plugins; q; q = q->next) {
-		bool stands_in = q->desc && q->state == WEIR__RUNNING && weir__sup_is_fallback(q), serves = false;
-		const char *at = stands_in && q->desc->topics ? q->desc->topics : "";
-
-		for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
-			size_t n = strcspn(at, " ");
-			char topic[32];
-
-			snprintf(topic, sizeof topic, "%.*s", (int)n, at);
-			serves |= (q->wanted & 1u << bit) && weir__sup_provides(p, topic);
-			at += n + (at[n] == ' ');
-		}
-		p->announcing += serves && q != p && ask_wanted(q, q->wanted, announced, p);
-	}
-	if (p->announcing) /* one that hangs keeps nobody from starting */
-		uv_timer_start(&p->timer, announced_late, ANNOUNCE_MS, 0);
 }
 
 /* ---- start ---------------------------------------------------------------------------- */
@@ -271,7 +114,7 @@ static int request(struct sup_plugin *p, enum weir__request_type type,
 	rq->done = done;
 	rq->arg = p;
 	if (type == WEIR__HOST_START) {
-		rq->start.wanted = wanted_by(p, p->start_wanted);
+		rq->start.wanted = weir__sup_wanted_by(p, p->start_wanted);
 		rq->start.tune = p->budget.start_tune;
 	}
 	rc = weir__host_request(p->host, rq);
@@ -318,7 +161,7 @@ static void start_done(struct weir__host *h, struct weir__request *rq)
 		weir__sup_budget_started(p);
 		weir__sup_open_routes(p);
 		if (p->wanted != p->start_wanted) /* it changed while the host started */
-			set_wanted(p, p->wanted);
+			weir__sup_set_wanted(p, p->wanted);
 	}
 	weir__sup_release_start_memory(p->sup);
 	weir__sup_reconcile(p->sup);
@@ -333,7 +176,7 @@ static void not_started(struct sup_plugin *p, int rc)
 	weir__sup_failure(p, WEIR__CAUSE_START, rc);
 }
 
-static void ask_start(struct sup_plugin *p)
+void weir__sup_ask_start(struct sup_plugin *p)
 {
 	int rc;
 
@@ -372,9 +215,9 @@ static void begin_start(struct sup_plugin *p)
 		return;
 	}
 	p->start_asked = false;
-	announce(p);
+	weir__sup_announce(p);
 	if (!p->announcing)
-		ask_start(p);
+		weir__sup_ask_start(p);
 }
 
 /* ---- stop -------------------------------------------------------------------------------- */
@@ -478,8 +321,10 @@ static void collector_stopped(struct weir__host *h, struct weir__request *rq)
 	for (size_t i = 0; p && i < rq->stop.count; i++)
 		weir__sup_detached(p, &rq->stop.items[i]);
 	weir__free(rq);
-	if (p)
-		detached_from_all(p);
+	if (!p)
+		return;
+	detached_from_all(p);
+	weir__sup_reconcile(p->sup); /* stand-ins for it may step in */
 }
 
 static void begin_stop(struct sup_plugin *p)
@@ -592,7 +437,7 @@ void weir__sup_reconcile(struct weir__supervisor *s)
 			if (s->stopping && kind == 0 && !s->outputs_stopping && !p->gone && !p->transient)
 				continue;
 			if (p->desc)
-				update_wanted(p);
+				weir__sup_update_wanted(p);
 			reconcile_one(p);
 		}
 	if (s->stopping)

@@ -269,4 +269,12 @@ char *weir__sup_summary(struct weir__supervisor *s);
 void weir__sup_sample(struct weir__supervisor *s);
 void weir__sup_rates(struct sup_plugin *p);
 
+/* sup_standin.c: fallback. */
+void weir__sup_update_wanted(struct sup_plugin *p);      /* which topics it should serve now; tells it */
+void weir__sup_set_wanted(struct sup_plugin *p, uint32_t mask);
+struct weir__wanted weir__sup_wanted_by(const struct sup_plugin *p, uint32_t mask);
+/* To stand-ins for it: it is about to start. Where p->announcing is not 0 then, ask_start follows. */
+void weir__sup_announce(struct sup_plugin *p);
+void weir__sup_ask_start(struct sup_plugin *p);          /* sup_plugin.c */
+
 #endif

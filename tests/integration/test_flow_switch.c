@@ -116,10 +116,10 @@ static void switch_by(const char *command)
 	int status;
 
 	if (!pid) {
-		char line[512];
+		char line[1500];
 
-		snprintf(line, sizeof line, "WEIR_CONTROL_SOCKET=%s timeout 30 %s %s >/dev/null 2>&1", d.socket,
-		         WEIR_BINARY, command);
+		snprintf(line, sizeof line, "WEIR_CONTROL_SOCKET=%s timeout 30 %s %s >%s/said 2>&1 || "
+		         "{ cat %s/said %s >&2; false; }", d.socket, WEIR_BINARY, command, d.dir, d.dir, d.log);
 		_exit(system(line) ? 1 : 0);
 	}
 	while (!waitpid(pid, &status, WNOHANG))
@@ -161,6 +161,12 @@ static bool is_ours(const json_t *r, bool *ret_from_sender)
 
 /* Payload from sender to receiver, as the sender's socket has it (scope host: one record of each
  * end, so only those with the sender's as the local one) or the wire. */
+static void show(const json_t *r, uint64_t bytes)
+{
+	printf("  %s %s from %s to %s: %llu bytes, %s\n", text(r, "collector"), text(r, "source_name"), text(r, "start_ns"),
+	       text(r, "end_ns"), (unsigned long long)bytes, text(r, "end_reason"));
+}
+
 static uint64_t recorded(uint64_t *ret_packets)
 {
 	uint64_t bytes = 0, headers = c.udp ? UDP_HEADERS : HEADERS;
@@ -181,7 +187,10 @@ static uint64_t recorded(uint64_t *ret_packets)
 		    (wire || is_senders(r))) {
 			uint64_t packets = (uint64_t)num(r, ahead ? "packets_delta" : "reverse_packets_delta");
 
-			bytes += (uint64_t)num(r, ahead ? "bytes_delta" : "reverse_bytes_delta") - headers * packets;
+			uint64_t more = (uint64_t)num(r, ahead ? "bytes_delta" : "reverse_bytes_delta") - headers * packets;
+
+			show(r, more);
+			bytes += more;
 			*ret_packets += packets;
 		}
 		json_decref(r);

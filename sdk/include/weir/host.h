@@ -169,10 +169,10 @@ struct weir_host {
 	 * kernel.unprivileged_bpf_disabled is set. */
 	int (*map_drain)(int fd, void *token, bool first, void *keys, void *values, uint32_t *count);
 
-	/* --- 1.4, fallback plugins. While topic_wanted(): when another collector ceased to serve the
-	 * topic, at the latest, so that what passed since then nobody has; otherwise: when another
-	 * began, at the earliest, so that both may have what passed since. CLOCK_MONOTONIC, ns; 0:
-	 * none has. The plugin's thread. */
+	/* --- 1.4, fallback plugins. While topic_wanted(): when another collector was told to cease to
+	 * serve the topic, or was seen to have: what passed since its end nobody has. Otherwise: when
+	 * another began, at the earliest: what passed since then both may have. CLOCK_MONOTONIC, ns;
+	 * 0: none has. The plugin's thread. */
 	uint64_t (*topic_since)(struct weir_plugin *p, const char *topic);
 
 	/* --- 1.4. What the running kernel calls a value of one of its enums, with the NUL, cut to
