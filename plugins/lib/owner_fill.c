@@ -3,49 +3,48 @@
 #include "owner_fill.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
-struct fill {
-	int fd, rc;
-};
+/* What the last reading said; a pool thread's. Nothing is allocated: a plugin may stop before it is over. */
+static _Atomic int failure;
 
 static void read_all(void *arg)
 {
-	struct fill *f = arg;
+	int fd = (int)(intptr_t)arg;
 	char buf[256]; /* the iterator writes nothing */
 	ssize_t n;
 
 	do
-		n = read(f->fd, buf, sizeof buf);
+		n = read(fd, buf, sizeof buf);
 	while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
-	f->rc = n < 0 ? -errno : 0;
-	close(f->fd);
+	if (n < 0)
+		failure = errno;
+	close(fd);
+}
+
+static void complain(struct weir_plugin *p, int err)
+{
+	weir_log(p, WEIR_WARN, "sockets older than Weir have no owner until they are used: %s", strerror(err));
 }
 
 static void filled(struct weir_plugin *p, void *arg)
 {
-	struct fill *f = arg;
+	int err = atomic_exchange(&failure, 0);
 
-	if (f->rc)
-		weir_log(p, WEIR_WARN, "sockets older than Weir have no owner until they are used: %s",
-		         strerror(-f->rc));
-	weir_free(p, f);
+	(void)arg;
+	if (err)
+		complain(p, err);
 }
 
 void owner_fill(struct weir_plugin *p, const char *program)
 {
-	struct fill *f = weir_alloc(p, sizeof *f);
+	int fd = p->host->bpf_iter(p, program);
 
-	if (!f)
+	if (fd >= 0 && !p->host->work(p, read_all, filled, (void *)(intptr_t)fd))
 		return;
-	f->fd = p->host->bpf_iter(p, program);
-	f->rc = f->fd;
-	if (f->fd >= 0 && !p->host->work(p, read_all, filled, f))
-		return;
-	if (f->fd >= 0) {
-		close(f->fd);
-		f->rc = -EAGAIN;
-	}
-	filled(p, f);
+	if (fd >= 0)
+		close(fd);
+	complain(p, fd < 0 ? -fd : EAGAIN);
 }
