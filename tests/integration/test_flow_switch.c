@@ -496,8 +496,9 @@ static double gap(int n)
 	while (n-- && (at = strstr(at, "what passed in ")))
 		if (sscanf(at++, "what passed in %lf", &s) != 1)
 			s = 0;
+	s = at ? s : 0;
 	free(log);
-	return at ? s : 0;
+	return s;
 }
 
 /* network is disabled, procfs-fallback steps in, and out again. Both may be there for the moment

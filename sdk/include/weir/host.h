@@ -177,7 +177,7 @@ struct weir_host {
 
 	/* --- 1.4. What the running kernel calls a value of one of its enums, with the NUL, cut to
 	 * size. -ENOENT: no such type or value, or no BTF. Best asked in start() of a source with
-	 * programs: later the kernel's BTF has to be read again, which takes some 50 ms. */
+	 * programs: later the kernel's BTF has to be read again. */
 	int (*kernel_enum)(struct weir_plugin *p, const char *type, int64_t value, char *ret_name, size_t size);
 };
 
