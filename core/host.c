@@ -107,6 +107,11 @@ bool weir__host_busy(struct weir__host *h, struct weir__busy *ret)
 	return ret->since_ns;
 }
 
+uint64_t weir__host_unanswered_ns(const struct weir__host *h)
+{
+	return h->remote ? weir__remote_unanswered_ns(h->remote) : 0;
+}
+
 void weir__host_kill(struct weir__host *h, const char *why)
 {
 	if (h->remote)

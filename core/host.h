@@ -197,6 +197,9 @@ const struct weir_plugin_desc *weir__host_desc(const struct weir__host *h);
 void weir__host_keep_meter(struct weir__host *h, struct weir__meter *m);
 /* Is it in a callback of the plugin's? Nobody is woken. */
 bool weir__host_busy(struct weir__host *h, struct weir__busy *ret);
+/* Of one in a process: uv_hrtime() of the oldest request it has not answered; 0: none.
+ * Main thread. */
+uint64_t weir__host_unanswered_ns(const struct weir__host *h);
 /* A reader for its kernel side, the caller's; NULL if it has none. Main thread, between
  * the end of a start and the begin of a stop. */
 struct weir__meter *weir__host_meter(struct weir__host *h);

@@ -40,6 +40,7 @@
 struct pending {
 	struct pending *next;
 	uint32_t id;
+	uint64_t since_ns;        /* uv_hrtime() */
 	struct weir__request *rq; /* NULL: LOAD */
 };
 
@@ -86,6 +87,7 @@ static int push(struct weir__remote *r, struct weir__request *rq, uint32_t *ret_
 	if (!p)
 		return -ENOMEM;
 	p->id = *ret_id = ++r->last_id;
+	p->since_ns = uv_hrtime();
 	p->rq = rq;
 	p->next = r->pending;
 	r->pending = p;
@@ -336,6 +338,15 @@ uint64_t weir__remote_cpu_ns(struct weir__remote *r)
 	if (r->dead || clock_getcpuclockid(r->pid, &clock) || clock_gettime(clock, &ts))
 		return 0;
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t weir__remote_unanswered_ns(const struct weir__remote *r)
+{
+	uint64_t since = 0;
+
+	for (const struct pending *p = r->pending; p; p = p->next)
+		since = p->since_ns; /* the oldest is the last */
+	return since;
 }
 
 pid_t weir__remote_pid(const struct weir__remote *r)

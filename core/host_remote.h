@@ -30,9 +30,11 @@ int weir__remote_request(struct weir__remote *r, struct weir__request *rq);
 void weir__remote_answer(struct weir__remote *r, uint64_t ticket, int err, const char *text, size_t len);
 uint64_t weir__remote_cpu_ns(struct weir__remote *r);
 pid_t weir__remote_pid(const struct weir__remote *r);
-/* Ends the process if it lives, waits for nothing; the host is freed when it has gone. */
+/* uv_hrtime() of the oldest request it has not answered; 0: none. */
+uint64_t weir__remote_unanswered_ns(const struct weir__remote *r);
 /* Why is what its death will be said to have come from. */
 void weir__remote_kill(struct weir__remote *r, const char *why);
+/* Ends the process if it lives, waits for nothing; the host is freed when it has gone. */
 void weir__remote_free(struct weir__remote *r);
 
 /* Where processes get a group of their own; NULL: they do not. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Routes over nng: see route.h for the picture. This file has the queue, and the
- * transport between two threads; route_far.c has the one between processes. These two
- * are the files that talk to nng. Each route has one aio per direction, made once: a
- * synchronous send would initialise an aio (and ask for random bytes) per message.
+ * transport between two threads; route_far.c has what processes say to each other, and
+ * route_stream.c how it gets there. Only this one and that talk to nng. Each route has one
+ * aio per direction, made once: a synchronous send would initialise an aio (and ask for
+ * random bytes) per message.
  *
  * Happy path: open, send (queued under the limit, handed to nng one at a time), ack,
  * close. Failure: no memory or too much queued is booked as queue_full, what nng loses
@@ -125,24 +126,30 @@ static bool output_has_enough(const struct weir__route *r, const struct weir__fr
 	       r->sent_bytes + f->bytes > r->limit / 2;
 }
 
-static nng_msg *make_message(const struct weir__route *r, struct weir__frame *f)
+static nng_msg *make_message(struct weir__frame *f)
 {
-	const struct weir_batch_header *h = weir__batch_header(f->batch);
-	bool far = r->ends == ENDS_TX;
-	struct wire w = { .magic = FRAME_MAGIC, .version = 1, .type = far ? WIRE_BATCH : WIRE_HANDLE };
+	struct handle h = { .magic = FRAME_MAGIC, .frame = f };
 	nng_msg *msg = NULL;
 
-	if (far) {
-		w.seq = f->view.route_seq;
-		w.flags = !strcmp(f->view.quality, "approx") ? WIRE_APPROX : 0;
-	} else {
-		w.frame = f;
-	}
-	if (!nng_msg_alloc(&msg, 0) && !nng_msg_append(msg, &w, sizeof w) &&
-	    (!far || !nng_msg_append(msg, h, h->len)))
+	if (!nng_msg_alloc(&msg, 0) && !nng_msg_append(msg, &h, sizeof h))
 		return msg;
 	nng_msg_free(msg);
 	return NULL;
+}
+
+/* Lock held. False: memory is short. */
+static bool prepare(struct weir__route *r, struct weir__frame *f)
+{
+	nng_msg *msg;
+
+	if (r->ends == ENDS_TX) {
+		weir__route_next_batch(r, f);
+		return true;
+	}
+	msg = make_message(f);
+	if (msg)
+		nng_aio_set_msg(r->tx_aio, msg);
+	return msg;
 }
 
 /* Prepare the first waiting frame for nng, lock held. True: the caller, having let
@@ -151,19 +158,16 @@ static nng_msg *make_message(const struct weir__route *r, struct weir__frame *f)
 static bool next_send(struct weir__route *r)
 {
 	struct weir__frame *f;
-	nng_msg *msg;
 
 	while ((f = r->wait_head) && r->open && !r->paused && !r->sending && !output_has_enough(r, f)) {
 		r->wait_head = f->wait_next;
 		if (!r->wait_head)
 			r->wait_tail = &r->wait_head;
-		msg = make_message(r, f);
-		if (msg) {
+		if (prepare(r, f)) {
 			r->sending = true;
 			f->sent = true;
 			r->sent_bytes += f->bytes;
 			atomic_fetch_add(&r->handing, 1);
-			nng_aio_set_msg(r->tx_aio, msg);
 			return true;
 		}
 		r->stats->queue_full += f->count; /* memory is short */
@@ -182,7 +186,10 @@ void weir__route_unlock_and_send(struct weir__route *r)
 	pthread_mutex_unlock(&r->lock);
 	if (!go)
 		return;
-	nng_send_aio(r->ends == ENDS_RX ? r->rx : r->tx, r->tx_aio);
+	if (r->ends == ENDS_BOTH)
+		nng_send_aio(r->tx, r->tx_aio);
+	else
+		weir__route_stream_send(r);
 	atomic_fetch_sub(&r->handing, 1); /* r may be gone from here on */
 }
 
@@ -204,27 +211,22 @@ static void on_sent(void *arg)
 static void on_received(void *arg)
 {
 	struct weir__route *r = arg;
-	struct wire w;
+	struct handle h;
 	nng_msg *msg;
 
 	if (nng_aio_result(r->rx_aio))
 		return;
 	msg = nng_aio_get_msg(r->rx_aio);
-	if (r->ends != ENDS_BOTH) {
-		weir__route_far_message(r, nng_msg_body(msg), nng_msg_len(msg));
-		nng_msg_free(msg);
-		return;
-	}
-	assert(nng_msg_len(msg) == sizeof w);
-	memcpy(&w, nng_msg_body(msg), sizeof w);
+	assert(nng_msg_len(msg) == sizeof h);
+	memcpy(&h, nng_msg_body(msg), sizeof h);
 	nng_msg_free(msg);
-	assert(w.magic == FRAME_MAGIC && w.frame->magic == FRAME_MAGIC);
-	w.frame->received = true; /* looked at after this aio has stopped only */
-	r->receive(r->receive_arg, w.frame);
+	assert(h.magic == FRAME_MAGIC && h.frame->magic == FRAME_MAGIC);
+	h.frame->received = true; /* looked at after this aio has stopped only */
+	r->receive(r->receive_arg, h.frame);
 	nng_recv_aio(r->rx, r->rx_aio);
 }
 
-int weir__route_aios(struct weir__route *r)
+static int aios(struct weir__route *r)
 {
 	int rv = nng_aio_alloc(&r->tx_aio, on_sent, r);
 
@@ -235,10 +237,10 @@ void weir__route_begin(struct weir__route *r)
 {
 	pthread_mutex_lock(&r->lock);
 	r->open = true;
+	r->openings++;
 	r->shut = r->held = false;
 	r->ack_count = 0;
 	pthread_mutex_unlock(&r->lock);
-	nng_recv_aio(r->ends == ENDS_TX ? r->tx : r->rx, r->rx_aio);
 }
 
 void weir__route_prepare(void *arg)
@@ -261,7 +263,7 @@ int weir__route_open(struct weir__route *r, weir__route_receive receive, void *a
 	r->receive = receive;
 	r->receive_arg = arg;
 	snprintf(url, sizeof url, "inproc://weir/%" PRIu64, atomic_fetch_add(&number, 1));
-	if ((rv = weir__route_aios(r)) != 0 ||
+	if ((rv = aios(r)) != 0 ||
 	    (rv = nng_pair0_open(&r->rx)) != 0 || (rv = nng_pair0_open(&r->tx)) != 0 ||
 	    (rv = nng_socket_set_int(r->tx, NNG_OPT_SENDBUF, 16)) != 0 ||
 	    (rv = nng_socket_set_int(r->rx, NNG_OPT_RECVBUF, 16)) != 0 ||
@@ -271,6 +273,7 @@ int weir__route_open(struct weir__route *r, weir__route_receive receive, void *a
 		return weir__nng_errno(rv);
 	}
 	weir__route_begin(r);
+	nng_recv_aio(r->rx, r->rx_aio);
 	return 0;
 }
 
@@ -433,9 +436,11 @@ void weir__route_halt(struct weir__route *r)
 	r->open = false;
 	pthread_mutex_unlock(&r->lock);
 	/* An output that acknowledges may have let go of the lock to send: no new one
-	 * comes, and nng_send_aio() does not wait. */
+	 * comes, and handing over does not wait. */
 	while (atomic_load(&r->handing))
 		sched_yield();
+	if (r->accept_aio)
+		nng_aio_stop(r->accept_aio);
 	if (r->tx_aio)
 		nng_aio_stop(r->tx_aio);
 	if (r->rx_aio)
@@ -467,6 +472,7 @@ static void lose_frames(struct weir__route *r, bool received_too)
 /* nng 1.5.2: stop every aio (halt), then close, or a close may crash or hang. */
 void weir__route_close_sockets(struct weir__route *r)
 {
+	weir__route_stream_close(r);
 	if (nng_socket_id(r->tx) > 0)
 		nng_close(r->tx);
 	if (nng_socket_id(r->rx) > 0)
@@ -518,6 +524,7 @@ void weir__route_free(struct weir__route *r)
 	weir__route_end(r);
 	pthread_mutex_destroy(&r->lock);
 	weir__free(r->acks);
+	weir__free(r->acks_out);
 	weir__free(r->from);
 	weir__free(r->to);
 	weir__free(r);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A route: the queue from one collector to one output, over one nng pair.
+ * A route: the queue from one collector to one output, over one nng pair or stream.
  *
  *   collector's thread          nng threads               output's thread
  *   weir__route_send ---> [waiting] --aio--> pair --aio--> inbox -> deliver
@@ -13,7 +13,7 @@
  * collector ends stays in flight until it acknowledges, or ends itself.
  *
  * If either end is in a process of its own, a route object exists at both ends and
- * the batch's bytes travel; acknowledgements come back on the same pair, and the
+ * the batch's bytes travel; acknowledgements come back on the same stream, and the
  * frames stay with the sender until then, under the same limit and policy.
  * A shut route has an output that failed: it takes nothing, and counts.
  *
@@ -55,6 +55,7 @@ struct weir__frame {
 	bool received;             /* the output's side has it */
 	bool sent;                 /* nng has had it: an acknowledgement may come */
 	bool orphan;               /* its output is lost: booked already, freed by the ack */
+	uint32_t opening;          /* of the route, in which it came from a process */
 	size_t bytes;              /* what it counts against the limit */
 	struct weir__frame *prev, *next;  /* all in flight */
 	struct weir__frame *wait_next;    /* waiting for nng, or in an inbox */

@@ -3,8 +3,8 @@
  * Routes whose ends are in different processes: a route object at each, the batches'
  * bytes one way, acknowledgements the other. See route.h.
  *
- * Happy path: open_rx listens, open_tx dials; a batch is checked, copied into a frame
- * and received; its ack is noted, sent with others, and settles the sender's frame.
+ * Happy path: open_rx listens, open_tx dials (route_stream.c); a batch is checked, made a
+ * frame and received; its ack is noted, sent with others, and settles the sender's frame.
  * Failure: what is malformed ends the traffic of this route and sets its `bad`; who
  * sends more than fits is not read from until there is room.
  * Threads: as in route.c.
@@ -14,32 +14,42 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <nng/protocol/pair0/pair.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The largest message: a full batch, or as many acknowledgements as wait at a time. */
-#define FAR_BYTES_MAX (2 * WEIR__BATCH_BYTES)
-#define ACKS_MAX ((FAR_BYTES_MAX - sizeof(struct wire)) / sizeof(struct wire_ack))
+/* Acknowledgements that wait at a time: as many as fit into the largest message. */
+#define ACKS_MAX (2 * WEIR__BATCH_BYTES / sizeof(struct wire_ack))
 
 /* What the output's end owes the collector's, all of it in one message. Lock held. */
 bool weir__route_next_acks(struct weir__route *r)
 {
-	struct wire w = { .magic = FRAME_MAGIC, .version = 1, .type = WIRE_ACKS, .count = r->ack_count };
-	nng_msg *msg = NULL;
+	struct wire w = { .magic = FRAME_MAGIC, .version = WIRE_VERSION, .type = WIRE_ACKS,
+		.len = r->ack_count * sizeof *r->acks };
+	struct wire_ack *spare = r->acks_out;
+	size_t room = r->acks_out_room;
 
-	if (!r->open || r->sending || !r->ack_count)
+	if (!r->open || !r->stream || r->sending || !r->ack_count)
 		return false;
-	if (nng_msg_alloc(&msg, 0) || nng_msg_append(msg, &w, sizeof w) ||
-	    nng_msg_append(msg, r->acks, r->ack_count * sizeof *r->acks)) {
-		nng_msg_free(msg);
-		return false; /* with the next acknowledgement */
-	}
+	r->acks_out = r->acks;
+	r->acks_out_room = r->ack_room;
+	r->acks = spare;
+	r->ack_room = room;
 	r->ack_count = 0;
 	r->sending = true;
 	atomic_fetch_add(&r->handing, 1);
-	nng_aio_set_msg(r->tx_aio, msg);
+	weir__route_stream_prepare(r, &w, r->acks_out);
 	return true;
+}
+
+/* The collector's end, lock held: its bytes are sent from where they are. */
+void weir__route_next_batch(struct weir__route *r, struct weir__frame *f)
+{
+	const struct weir_batch_header *h = weir__batch_header(f->batch);
+	struct wire w = { .magic = FRAME_MAGIC, .version = WIRE_VERSION, .type = WIRE_BATCH, .len = h->len,
+		.seq = f->view.route_seq, .flags = !strcmp(f->view.quality, "approx") ? WIRE_APPROX : 0 };
+
+	r->tx_batch = weir__batch_ref(f->batch); /* an acknowledgement may come before its time */
+	weir__route_stream_prepare(r, &w, h);
 }
 
 /* The output's end, lock held: to be said with the next message. */
@@ -47,8 +57,8 @@ void weir__route_note_ack(struct weir__route *r, const struct weir__frame *f, ui
 {
 	struct wire_ack *more;
 
-	if (!r->open)
-		return;
+	if (!r->open || f->opening != r->openings)
+		return; /* who sent it has gone */
 	if (r->ack_count == r->ack_room && r->ack_room < ACKS_MAX) {
 		size_t room = r->ack_room ? 2 * r->ack_room : 32;
 
@@ -85,20 +95,20 @@ void weir__route_resume(struct weir__route *r)
 	pthread_mutex_unlock(&r->lock);
 	if (!go)
 		return;
-	nng_recv_aio(r->rx, r->rx_aio);
+	weir__route_stream_receive(r);
 	atomic_fetch_sub(&r->handing, 1);
 }
 
 /* The collector's end: frames of which the output is done. */
-static bool take_acks(struct weir__route *r, const struct wire *w, const char *body, size_t len)
+static bool take_acks(struct weir__route *r, const char *body, size_t len)
 {
 	struct wire_ack ack;
 	struct weir__frame *f;
 
-	if (w->count > ACKS_MAX || len != w->count * sizeof ack)
+	if (len % sizeof ack)
 		return false;
-	for (uint64_t i = 0; i < w->count; i++) {
-		memcpy(&ack, body + i * sizeof ack, sizeof ack);
+	for (size_t at = 0; at < len; at += sizeof ack) {
+		memcpy(&ack, body + at, sizeof ack);
 		pthread_mutex_lock(&r->lock);
 		for (f = r->oldest; f && f->view.route_seq != ack.seq; f = f->prev)
 			;
@@ -113,25 +123,20 @@ static bool take_acks(struct weir__route *r, const struct wire *w, const char *b
 	return true;
 }
 
-/* A batch from a process into a frame of ours; NULL: malformed, or no memory. */
-static struct weir__frame *make_frame(struct weir__route *r, const struct wire *w, const char *body,
-                                      size_t len)
+/* A batch that was read from a process, as a frame of ours; NULL: malformed, or no memory. */
+static struct weir__frame *make_frame(struct weir__route *r, const struct wire *w)
 {
-	struct weir__frame *f;
+	struct weir__batch *b = r->rx_batch;
 	const struct weir_source *src;
-	struct weir__batch *b;
+	struct weir__frame *f;
 	const char *why;
 
-	b = len >= sizeof(struct weir_batch_header) ? weir__batch_new(len) : NULL;
-	f = b ? weir__alloc(sizeof *f) : NULL;
-	if (f)
-		memcpy(b->data, body, len);
-	if (!f || weir__batch_decode(b->data, len, &why) || !weir__batch_header(b)->count ||
-	    weir__batch_header(b)->topic >= r->topic_count) {
-		weir__batch_unref(b);
-		weir__free(f);
+	if (weir__batch_decode(b->data, (size_t)w->len, &why) || !weir__batch_header(b)->count ||
+	    weir__batch_header(b)->topic >= r->topic_count)
 		return NULL;
-	}
+	f = weir__alloc(sizeof *f);
+	if (!f)
+		return NULL;
 	src = weir_table_row(&r->from_desc->sources, weir__batch_header(b)->source);
 	b->view.collector = r->from;
 	b->view.topic = r->topics[weir__batch_header(b)->topic];
@@ -139,21 +144,22 @@ static struct weir__frame *make_frame(struct weir__route *r, const struct wire *
 	b->view.quality = w->flags & WIRE_APPROX ? "approx" : src && src->quality ? src->quality : "";
 	b->view.schemas = &r->from_desc->schemas;
 	*f = (struct weir__frame){ .magic = FRAME_MAGIC, .count = weir__batch_header(b)->count, .route = r,
-		.batch = b, .view = b->view, .bytes = weir__batch_footprint(b) + sizeof *f, .received = true };
+		.batch = weir__batch_ref(b), .view = b->view, .opening = r->openings,
+		.bytes = weir__batch_footprint(b) + sizeof *f, .received = true };
 	f->view.route_seq = w->seq;
 	return f;
 }
 
-static bool take_batch(struct weir__route *r, const struct wire *w, const char *body, size_t len)
+static bool take_batch(struct weir__route *r, const struct wire *w)
 {
-	struct weir__frame *f = make_frame(r, w, body, len);
+	struct weir__frame *f = make_frame(r, w);
 
 	if (!f)
 		return false;
 	pthread_mutex_lock(&r->lock);
 	r->stats->offered += f->count;
 	r->stats->batches++;
-	r->stats->bytes += len;
+	r->stats->bytes += w->len;
 	r->sent_bytes += f->bytes;
 	weir__route_link(r, f);
 	pthread_mutex_unlock(&r->lock);
@@ -161,27 +167,27 @@ static bool take_batch(struct weir__route *r, const struct wire *w, const char *
 	return true;
 }
 
-/* nng thread. Trusts nothing: what is malformed ends the traffic, and says so. */
-void weir__route_far_message(struct weir__route *r, const char *body, size_t len)
+void weir__route_far_bad(struct weir__route *r)
 {
-	struct wire w;
-	bool good = len >= sizeof w;
-
-	if (good) {
-		memcpy(&w, body, sizeof w);
-		good = w.magic == FRAME_MAGIC && w.version == 1;
-	}
-	if (good && r->ends == ENDS_RX)
-		good = w.type == WIRE_BATCH && take_batch(r, &w, body + sizeof w, len - sizeof w);
-	else if (good)
-		good = w.type == WIRE_ACKS && take_acks(r, &w, body + sizeof w, len - sizeof w);
 	pthread_mutex_lock(&r->lock);
-	r->stats->bad |= !good;
-	r->held = r->ends == ENDS_RX && too_much(r);
-	good &= !r->held;
+	r->stats->bad = true;
 	pthread_mutex_unlock(&r->lock);
-	if (good)
-		nng_recv_aio(r->ends == ENDS_TX ? r->tx : r->rx, r->rx_aio);
+}
+
+/* Trusts nothing: what is malformed ends the traffic, and says so. */
+bool weir__route_far_message(struct weir__route *r, const struct wire *w, const void *body)
+{
+	bool good = r->ends == ENDS_RX ? take_batch(r, w) : take_acks(r, body, (size_t)w->len);
+
+	if (!good) {
+		weir__route_far_bad(r);
+		return false;
+	}
+	pthread_mutex_lock(&r->lock);
+	r->held = r->ends == ENDS_RX && too_much(r);
+	good = !r->held;
+	pthread_mutex_unlock(&r->lock);
+	return good;
 }
 
 int weir__route_open_tx(struct weir__route *r, const char *url)
@@ -190,15 +196,13 @@ int weir__route_open_tx(struct weir__route *r, const char *url)
 
 	assert(!r->open);
 	r->ends = ENDS_TX;
-	if ((rv = weir__route_aios(r)) != 0 ||
-	    (rv = nng_pair0_open(&r->tx)) != 0 ||
-	    (rv = nng_socket_set_int(r->tx, NNG_OPT_SENDBUF, 16)) != 0 ||
-	    (rv = nng_socket_set_size(r->tx, NNG_OPT_RECVMAXSZ, FAR_BYTES_MAX)) != 0 ||
-	    (rv = nng_dial(r->tx, url, NULL, 0)) != 0) {
+	rv = weir__route_stream_dial(r, url);
+	if (rv) {
 		weir__route_close(r);
 		return weir__nng_errno(rv);
 	}
 	weir__route_begin(r);
+	weir__route_stream_receive(r);
 	return 0;
 }
 
@@ -220,15 +224,13 @@ int weir__route_open_rx(struct weir__route *r, const char *url, const struct wei
 			snprintf(r->topics[r->topic_count++], sizeof r->topics[0], "%.*s", (int)n, at);
 		at += n + (at[n] == ' ');
 	}
-	if ((rv = weir__route_aios(r)) != 0 ||
-	    (rv = nng_pair0_open(&r->rx)) != 0 ||
-	    (rv = nng_socket_set_int(r->rx, NNG_OPT_RECVBUF, 16)) != 0 ||
-	    (rv = nng_socket_set_size(r->rx, NNG_OPT_RECVMAXSZ, FAR_BYTES_MAX)) != 0 ||
-	    (rv = nng_listen(r->rx, url, NULL, 0)) != 0) {
+	rv = weir__route_stream_listen(r, url);
+	if (rv) {
 		weir__route_close(r);
 		return weir__nng_errno(rv);
 	}
 	weir__route_begin(r);
+	weir__route_stream_accept(r);
 	return 0;
 }
 

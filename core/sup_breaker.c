@@ -7,7 +7,8 @@
  *   timer -> starting -> running -> probation is over -> weir__sup_success
  *
  * Once a second the main thread looks at what the hosts have published: a callback
- * that keeps its loop beyond the deadline, an output that refuses everything. Nobody
+ * that keeps its loop beyond the deadline, a process that answers nothing, an output that
+ * refuses everything. Nobody
  * is woken for that. All of it is on the main thread.
  */
 #include "sup_priv.h"
@@ -22,6 +23,9 @@
 
 /* A deadline is seconds; one wake in a second costs some 20 us. */
 #define WATCH_MS 1000
+/* A process that has not answered for so many deadlines hangs, or was stopped: a start that
+ * loads BPF programs takes seconds on a slow machine, and is no callback. */
+#define SILENCE_DEADLINES 6
 /* A crash takes the whole daemon along: the first wait after one is as if so many
  * openings had come before, 16 s at most with the default cooldown. */
 #define CRASH_ROW 3
@@ -216,6 +220,15 @@ bool weir__sup_crashed_before(struct sup_plugin *p)
 
 /* ---- the watch ------------------------------------------------------------------------------ */
 
+/* weir__sup_died() goes on from here. */
+static void kill_process(struct sup_plugin *p)
+{
+	p->failing = true;
+	p->cause = WEIR__CAUSE_DEADLINE;
+	weir__log(WEIR_ERROR, p->name, "%s: its process is killed", p->reason);
+	weir__host_kill(p->host, p->reason);
+}
+
 static void overran(struct sup_plugin *p, const struct weir__busy *busy)
 {
 	double s = (double)(uv_hrtime() - busy->since_ns) / 1e9;
@@ -224,10 +237,7 @@ static void overran(struct sup_plugin *p, const struct weir__busy *busy)
 	snprintf(p->reason, sizeof p->reason, "its callback %s has kept the loop for %.1f s, the "
 	         "deadline is %.1f s", weir__callback_name(busy->callback), s, deadline);
 	if (weir__host_pid(p->host)) {
-		p->failing = true; /* weir__sup_died() goes on from here */
-		p->cause = WEIR__CAUSE_DEADLINE;
-		weir__log(WEIR_ERROR, p->name, "%s: its process is killed", p->reason);
-		weir__host_kill(p->host, p->reason);
+		kill_process(p);
 		return;
 	}
 	weir__log(WEIR_ERROR, p->name, "%s. A thread cannot be killed: it is given up and runs on at the "
@@ -256,6 +266,20 @@ static bool check_deadline(struct sup_plugin *p, uint64_t now)
 		return false;
 	overran(p, &busy);
 	return true;
+}
+
+/* In no callback, and yet it says nothing: only a process can be that and be ended. */
+static void check_silence(struct sup_plugin *p, uint64_t now)
+{
+	uint64_t most = SILENCE_DEADLINES * p->settings->common.deadline_ns;
+	uint64_t since = p->host ? weir__host_unanswered_ns(p->host) : 0;
+
+	if (!most || !since || now < since || now - since <= most ||
+	    (p->failing && p->cause == WEIR__CAUSE_DEADLINE))
+		return;
+	snprintf(p->reason, sizeof p->reason, "its process has answered nothing for %.1f s",
+	         (double)(now - since) / 1e9);
+	kill_process(p);
 }
 
 /* All that an output had since the last look it has refused, so many looks in a row.
@@ -295,8 +319,10 @@ void weir__sup_watch(struct weir__supervisor *s)
 	uint64_t now = uv_hrtime();
 
 	for (struct sup_plugin *p = s->plugins; p; p = p->next)
-		if (!check_deadline(p, now))
+		if (!check_deadline(p, now)) {
+			check_silence(p, now);
 			check_deliveries(p, p->breaker.cfg.failures);
+		}
 }
 
 static void on_watch(uv_timer_t *timer)

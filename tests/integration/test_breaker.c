@@ -358,6 +358,39 @@ static void process_hangs(void **state)
 	daemon_clean(&d);
 }
 
+static bool unanswered(struct daemon *d, const char *what)
+{
+	json_t *answer = daemon_ask(d, json_pack("{s:s, s:s}", "cmd", what, "plugin", "moody"));
+	bool ok = json_is_true(json_object_get(answer, "ok"));
+
+	json_decref(answer);
+	return !ok;
+}
+
+/* A process that is stopped, in no callback: what is asked of its plugin does not wait for
+ * ever, the process is killed, and the plugin can start again. */
+static void process_stopped(void **state)
+{
+	struct daemon d;
+	json_t *s;
+
+	(void)state;
+	daemon_start(&d, COMMON "plugins:\n  count: {isolation: thread}\n  moody: {isolation: process, orders: '@D/orders', "
+	             "deadline: 300ms}\n");
+	flows(&d, "moody", "count");
+	s = daemon_call(&d, json_pack("{s:s}", "cmd", "status"));
+	assert_int_equal(kill((pid_t)num(plugin_of(s, "moody"), "pid"), SIGSTOP), 0);
+	json_decref(s);
+	assert_false(unanswered(&d, "disable"));
+	json_decref(wait_so(&d, "moody", "disabled", NULL, 0));
+	assert_logged(&d, "its process is killed");
+	assert_false(unanswered(&d, "enable"));
+	flows(&d, "moody", "count");
+	assert_int_equal(daemon_stop(&d, SIGTERM), 0);
+	assert_logged(&d, "every record is accounted for");
+	daemon_clean(&d);
+}
+
 /* An output in a process that crashes: counted as such, its breaker opens at the limit,
  * and its route goes on counting. */
 static void process_crashes(void **state)
@@ -570,7 +603,8 @@ int main(void)
 		cmocka_unit_test(opens_and_closes), cmocka_unit_test(person_resets), cmocka_unit_test(no_source),
 		cmocka_unit_test(output_that_refuses), cmocka_unit_test(disabled_while_open),
 		cmocka_unit_test(collector_hangs), cmocka_unit_test(output_hangs), cmocka_unit_test(hangs_in_start),
-		cmocka_unit_test(process_hangs), cmocka_unit_test(process_crashes),
+		cmocka_unit_test(process_hangs), cmocka_unit_test(process_stopped),
+		cmocka_unit_test(process_crashes),
 		cmocka_unit_test(crashes), cmocka_unit_test(killed_from_outside), cmocka_unit_test(guarded_kernel),
 		cmocka_unit_test(wrong_guard),
 	};
