@@ -149,23 +149,51 @@ static __always_inline void dns_fill(struct __sk_buff *skb, const struct dns_hea
 	__builtin_memset(r->pad, 0, sizeof r->pad);
 }
 
-/* Most packets by far: UDP over IPv4 without options, headers in the linear part. Read in
- * place: no helper is called for a packet of other ports, or of a server's side. false: it is
- * something else, which the long way looks at. *ret: it is DNS, or not. */
-static __always_inline bool dns_quick(struct __sk_buff *skb, u8 egress, bool *ret)
+enum dns_sight { DNS_LOOK, DNS_NOT, DNS_IS };
+
+/* Most packets by far: IPv4 without options, headers in the linear part. Read in place: no
+ * helper is called for a packet of other ports, of a server's side, or a datagram of DNS.
+ * DNS_LOOK: it is something else, which the long way looks at; DNS_IS: h and f say all. */
+static __always_inline enum dns_sight dns_quick(struct __sk_buff *skb, struct dns_head *h, struct dns_found *f)
 {
-	struct { u8 vihl, tos; u16 len, id, frag; u8 ttl, proto; u16 check; u32 src, dst; u16 sport, dport; }
-		*ip = (void *)(long)skb->data;
+	struct {
+		u8 vihl, tos; u16 len, id, frag; u8 ttl, proto; u16 check; u32 src, dst;
+		u16 sport, dport, ulen, ucheck, dns_id, dns_flags; /* of UDP */
+	} *ip = (void *)(long)skb->data;
+	u16 sport, dport, len;
+	bool from, to;
 
 	if (skb->protocol != bpf_htons(0x0800) || (void *)(ip + 1) > (void *)(long)skb->data_end)
-		return false;
+		return DNS_LOOK;
 	if (ip->vihl != 0x45 || (ip->proto != DNS_UDP && ip->proto != DNS_TCP))
-		return false;
-	*ret = dns_is_port(bpf_ntohs(ip->dport)) || dns_is_port(bpf_ntohs(ip->sport));
+		return DNS_LOOK;
+	sport = bpf_ntohs(ip->sport);
+	dport = bpf_ntohs(ip->dport);
+	from = dns_is_port(sport);
+	to = dns_is_port(dport);
+	if (!from && !to)
+		return DNS_NOT;
 	/* Between two ports of DNS only the header says which side is the server's. */
-	if (*ret && skb->ifindex == DNS_LOOPBACK && !dns_is_port(bpf_ntohs(egress ? ip->dport : ip->sport)))
-		*ret = false;
-	return true;
+	if (skb->ifindex == DNS_LOOPBACK && !(f->egress ? to : from))
+		return DNS_NOT;
+	if (ip->proto != DNS_UDP || skb->gso_size)
+		return DNS_LOOK;
+	if ((ip->frag & bpf_htons(0x1fff)) || bpf_ntohs(ip->len) > skb->len)
+		return DNS_NOT;
+	len = bpf_ntohs(ip->ulen);
+	if (len < 8 + 12 || len > bpf_ntohs(ip->len) - 20)
+		return DNS_NOT;
+	if (skb->ifindex == DNS_LOOPBACK && f->egress == (bpf_ntohs(ip->dns_flags) >> 15))
+		return DNS_NOT; /* the server's side */
+	h->src[1] = (u64)ip->src << 32 | 0xffff0000u;
+	h->dst[1] = (u64)ip->dst << 32 | 0xffff0000u;
+	h->proto = DNS_UDP;
+	f->sport = sport;
+	f->dport = dport;
+	f->payload = 20 + 8;
+	f->len = len - 8;
+	f->by = (u64)ip->dns_id << 32 | 1;
+	return DNS_IS;
 }
 
 /* A ring's record has a size that is known beforehand: the smallest of these that is enough. The
@@ -248,28 +276,33 @@ static __always_inline void dns_tcp(struct __sk_buff *skb, const struct dns_head
 	f->by = 1; /* with ports and addresses: the whole connection */
 }
 
+/* IPv6, TCP, options, extension headers: whatever dns_quick() has not decided. */
+static __always_inline bool dns_look(struct __sk_buff *skb, struct dns_head *h, struct dns_found *f)
+{
+	u32 proto = skb->protocol;
+
+	if (proto == bpf_htons(0x0800)) {
+		if (!dns_parse4(skb, h))
+			return false;
+	} else if (proto != bpf_htons(0x86dd) || !dns_parse6(skb, h)) {
+		return false;
+	}
+	if (h->end > skb->len || h->l4 > h->end)
+		return false;
+	if (h->proto == DNS_UDP)
+		dns_udp(skb, h, f);
+	else if (h->proto == DNS_TCP)
+		dns_tcp(skb, h, f);
+	return f->by;
+}
+
 static __always_inline int dns_packet(struct __sk_buff *skb, u8 egress)
 {
 	struct dns_found f = { .egress = egress };
 	struct dns_head h = {};
-	u32 proto = skb->protocol;
-	bool wanted;
+	enum dns_sight sight = dns_quick(skb, &h, &f);
 
-	if (dns_quick(skb, egress, &wanted) && !wanted)
-		return 1;
-	if (proto == bpf_htons(0x0800)) {
-		if (!dns_parse4(skb, &h))
-			return 1;
-	} else if (proto != bpf_htons(0x86dd) || !dns_parse6(skb, &h)) {
-		return 1;
-	}
-	if (h.end > skb->len || h.l4 > h.end)
-		return 1;
-	if (h.proto == DNS_UDP)
-		dns_udp(skb, &h, &f);
-	else if (h.proto == DNS_TCP)
-		dns_tcp(skb, &h, &f);
-	if (!f.by)
+	if (sight == DNS_NOT || (sight == DNS_LOOK && !dns_look(skb, &h, &f)))
 		return 1;
 	f.by += (f.sport ^ f.dport) + (h.src[0] ^ h.dst[0]) + (h.src[1] ^ h.dst[1]);
 	dns_take(skb, &h, &f);
