@@ -11,10 +11,10 @@
  */
 #include "route_priv.h"
 #include "mem.h"
+#include "words.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Acknowledgements that wait at a time: as many as fit into the largest message. */
@@ -209,7 +209,7 @@ int weir__route_open_tx(struct weir__route *r, const char *url)
 int weir__route_open_rx(struct weir__route *r, const char *url, const struct weir_plugin_desc *from,
                         weir__route_receive receive, void *arg)
 {
-	const char *at = from->topics ? from->topics : "";
+	const char *at = from->topics;
 	int rv;
 
 	assert(!r->open);
@@ -217,13 +217,10 @@ int weir__route_open_rx(struct weir__route *r, const char *url, const struct wei
 	r->receive = receive;
 	r->receive_arg = arg;
 	r->from_desc = from;
-	for (r->topic_count = 0; *at && r->topic_count < WEIR__ROUTE_TOPICS;) {
-		size_t n = strcspn(at, " ");
-
-		if (n && n < sizeof r->topics[0])
-			snprintf(r->topics[r->topic_count++], sizeof r->topics[0], "%.*s", (int)n, at);
-		at += n + (at[n] == ' ');
-	}
+	r->topic_count = 0;
+	while (r->topic_count < WEIR__ROUTE_TOPICS &&
+	       weir__next_word(&at, r->topics[r->topic_count], sizeof r->topics[0]))
+		r->topic_count++;
 	rv = weir__route_stream_listen(r, url);
 	if (rv) {
 		weir__route_close(r);

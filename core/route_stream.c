@@ -17,9 +17,6 @@
 #include "route_priv.h"
 #include "mem.h"
 
-#include <assert.h>
-#include <string.h>
-
 /* The largest body: a full batch, or as many acknowledgements as wait at a time. */
 #define BODY_MAX (2 * WEIR__BATCH_BYTES)
 /* A unix socket that listens is connected to at once; its queue is full: not so. */

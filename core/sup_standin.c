@@ -12,7 +12,6 @@
 #include "mem.h"
 #include "words.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* A reading of all sockets takes some ms; ten times that of 100 000. */
@@ -38,21 +37,18 @@ static bool topic_served(struct weir__supervisor *s, const char *topic, bool now
 /* Which topics of its own list a stand-in should serve now. */
 static uint32_t wanted_topics(struct sup_plugin *p)
 {
-	const char *at = p->desc->topics ? p->desc->topics : "";
 	bool always = p->settings->common.fallback == WEIR__FALLBACK_ALWAYS;
+	const char *at = p->desc->topics;
 	uint32_t mask = 0;
+	char topic[32];
 
-	for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
+	for (unsigned bit = 0; bit < WEIR__MAX_TOPICS && weir__next_word(&at, topic, sizeof topic); bit++) {
 		/* It does not step in for what comes back soon; but one that has serves until then. */
 		bool serves = p->state == WEIR__RUNNING && p->wanted & 1u << bit;
-		size_t n = strcspn(at, " ");
-		char topic[32];
 
-		snprintf(topic, sizeof topic, "%.*s", (int)n, at);
 		if (always || (weir__has_word(p->desc->fallback_for, topic, strlen(topic)) &&
 		               !topic_served(p->sup, topic, serves)))
 			mask |= 1u << bit;
-		at += n + (at[n] == ' ');
 	}
 	return mask;
 }
@@ -82,17 +78,12 @@ static uint64_t served_since(struct weir__supervisor *s, const char *topic, bool
 
 static void note_since(struct sup_plugin *p, uint32_t mask)
 {
-	const char *at = p->desc->topics ? p->desc->topics : "";
+	const char *at = p->desc->topics;
+	char topic[32];
 
-	for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
-		size_t n = strcspn(at, " ");
-		char topic[32];
-
-		snprintf(topic, sizeof topic, "%.*s", (int)n, at);
+	for (unsigned bit = 0; bit < WEIR__MAX_TOPICS && weir__next_word(&at, topic, sizeof topic); bit++)
 		if ((mask ^ p->wanted) & 1u << bit)
 			p->wanted_since_ns[bit] = served_since(p->sup, topic, !(mask & 1u << bit));
-		at += n + (at[n] == ' ');
-	}
 }
 
 struct weir__wanted weir__sup_wanted_by(const struct sup_plugin *p, uint32_t mask)
@@ -158,16 +149,11 @@ void weir__sup_announce(struct sup_plugin *p)
 {
 	for (struct sup_plugin *q = p->sup->plugins; q; q = q->next) {
 		bool stands_in = q->desc && q->state == WEIR__RUNNING && weir__sup_is_fallback(q), serves = false;
-		const char *at = stands_in && q->desc->topics ? q->desc->topics : "";
+		const char *at = stands_in ? q->desc->topics : NULL;
+		char topic[32];
 
-		for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
-			size_t n = strcspn(at, " ");
-			char topic[32];
-
-			snprintf(topic, sizeof topic, "%.*s", (int)n, at);
+		for (unsigned bit = 0; bit < WEIR__MAX_TOPICS && weir__next_word(&at, topic, sizeof topic); bit++)
 			serves |= (q->wanted & 1u << bit) && weir__sup_provides(p, topic);
-			at += n + (at[n] == ' ');
-		}
 		p->announcing += serves && q != p && ask_wanted(q, q->wanted, announced, p);
 	}
 	if (p->announcing) /* one that hangs keeps nobody from starting */

@@ -4,6 +4,7 @@
 #define WEIR_CORE_WORDS_H
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Is the word, of n bytes, in the list? NULL has none. */
@@ -17,6 +18,20 @@ static inline bool weir__has_word(const char *list, const char *word, size_t n)
 		list += m + (list[m] == ' ');
 	}
 	return false;
+}
+
+/* The word at *at, which moves behind it; cut to size - 1 bytes. false: there is none left.
+ * NULL has none. */
+static inline bool weir__next_word(const char **at, char *word, size_t size)
+{
+	size_t n;
+
+	if (!*at || !**at)
+		return false;
+	n = strcspn(*at, " ");
+	snprintf(word, size, "%.*s", (int)n, *at);
+	*at += n + ((*at)[n] == ' ');
+	return true;
 }
 
 #endif
