@@ -268,17 +268,18 @@ static bool check_deadline(struct sup_plugin *p, uint64_t now)
 	return true;
 }
 
-/* In no callback, and yet it says nothing: only a process can be that and be ended. */
-static void check_silence(struct sup_plugin *p, uint64_t now)
+/* In no callback, and yet it says nothing: only a process can be that and be ended. It is
+ * looks that count, not the clock, which goes on while all of the machine stands still. */
+static void check_silence(struct sup_plugin *p)
 {
-	uint64_t most = SILENCE_DEADLINES * p->settings->common.deadline_ns;
 	uint64_t since = p->host ? weir__host_unanswered_ns(p->host) : 0;
 
-	if (!most || !since || now < since || now - since <= most ||
+	p->silent = since && since == p->silent_since ? p->silent + 1 : 0;
+	p->silent_since = since;
+	if (p->silent * (WATCH_MS * 1000000ull) <= SILENCE_DEADLINES * p->settings->common.deadline_ns ||
 	    (p->failing && p->cause == WEIR__CAUSE_DEADLINE))
 		return;
-	snprintf(p->reason, sizeof p->reason, "its process has answered nothing for %.1f s",
-	         (double)(now - since) / 1e9);
+	snprintf(p->reason, sizeof p->reason, "its process has answered nothing for %u s", p->silent);
 	kill_process(p);
 }
 
@@ -320,7 +321,7 @@ void weir__sup_watch(struct weir__supervisor *s)
 
 	for (struct sup_plugin *p = s->plugins; p; p = p->next)
 		if (!check_deadline(p, now)) {
-			check_silence(p, now);
+			check_silence(p);
 			check_deliveries(p, p->breaker.cfg.failures);
 		}
 }

@@ -75,6 +75,8 @@ struct sup_plugin {
 	unsigned crashes;          /* daemons in a row that ended in its code */
 	uint64_t delivered, refused; /* an output's, at the last look */
 	unsigned refusing;         /* looks in a row at which it had refused everything */
+	unsigned silent;           /* looks in a row at which its process owed the same answer */
+	uint64_t silent_since;     /* when that was asked for */
 	unsigned lost;             /* hosts given up whose threads have not come back */
 	struct sup_upgrade *upgrade; /* under way; nothing else is done to it meanwhile */
 	unsigned switching;        /* requests under way that change its source */
