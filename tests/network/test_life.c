@@ -135,6 +135,30 @@ static void test_a_drop_has_the_name_of_its_reason(void **state)
 	shared_free(a, sizeof *a);
 }
 
+/* Packets are exact, each time. Retransmissions come from a tracepoint: one in some hundred was not
+ * told to our program on a busy machine (nor, more often, to perf), so one try of three must be exact. */
+static void time_out(struct attempt *a, int family)
+{
+	struct link_counters before, d;
+	uint32_t again = 0;
+	struct flow *f;
+
+	for (int try = 0; try < 3; try++) {
+		link_counters(&pair.client, "c0", &before);
+		f = run_attempt(a, family, 77, 6101);
+		d = link_since(&pair.client, "c0", &before);
+		assert_true(d.tx_packets > 1);
+		expect_failure(f, a, ETIMEDOUT, d.tx_packets, 0);
+		assert_int_equal(f->resets, 0);
+		again = f->retransmits;
+		assert_true(again < d.tx_packets);
+		if (again == d.tx_packets - 1)
+			return;
+		printf("    %u retransmissions of %u told\n", again, (unsigned)d.tx_packets - 1);
+	}
+	assert_int_equal(again, d.tx_packets - 1);
+}
+
 static void test_timed_out(void **state)
 {
 	struct attempt *a = shared_new(sizeof *a);
@@ -143,18 +167,8 @@ static void test_timed_out(void **state)
 	/* How many tries that makes is the kernel's business (tcp_syn_linear_timeouts): the
 	 * interface says. */
 	ns_sysctl(&pair.client, "ipv4/tcp_syn_retries", "1");
-	for (int i = 0; i < 2; i++) {
-		struct link_counters before, d;
-		struct flow *f;
-
-		link_counters(&pair.client, "c0", &before);
-		f = run_attempt(a, i ? AF_INET6 : AF_INET, 77, 6101);
-		d = link_since(&pair.client, "c0", &before);
-		assert_true(d.tx_packets > 1);
-		expect_failure(f, a, ETIMEDOUT, d.tx_packets, 0);
-		assert_int_equal(f->retransmits, d.tx_packets - 1);
-		assert_int_equal(f->resets, 0);
-	}
+	time_out(a, AF_INET);
+	time_out(a, AF_INET6);
 	shared_free(a, sizeof *a);
 }
 
