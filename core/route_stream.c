@@ -114,6 +114,7 @@ static void drop_body(struct weir__route *r)
 static void on_received(void *arg)
 {
 	struct weir__route *r = arg;
+	bool more;
 
 	if (nng_aio_result(r->rx_aio))
 		return; /* the other end has gone, or this one is closing */
@@ -126,12 +127,10 @@ static void on_received(void *arg)
 		receive_rest(r);
 		return;
 	}
-	if (weir__route_far_message(r, &r->rx_head, r->rx_body)) {
-		drop_body(r);
+	more = weir__route_far_message(r, &r->rx_head, r->rx_body);
+	drop_body(r);
+	if (more)
 		weir__route_stream_receive(r);
-	} else {
-		drop_body(r);
-	}
 }
 
 /* ---- life ---------------------------------------------------------------------------- */

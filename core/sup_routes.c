@@ -39,26 +39,17 @@ bool weir__sup_has_topic(struct weir__supervisor *s, const char *topic, char *al
 static uint32_t common_topics(const struct sup_plugin *from, const struct sup_plugin *to)
 {
 	const struct weir_strings *chosen = &to->settings->common.topics;
-	const char *defaults = to->desc->topics ? to->desc->topics : "";
-	const char *at = from->desc->topics ? from->desc->topics : "";
+	const char *defaults = chosen->count ? NULL : to->desc->topics, *at = from->desc->topics;
 	uint32_t mask = 0;
+	char topic[32];
 
-	for (unsigned bit = 0; *at && bit < WEIR__MAX_TOPICS; bit++) {
-		size_t n = strcspn(at, " ");
-		bool want = false;
+	for (unsigned bit = 0; bit < WEIR__MAX_TOPICS && weir__next_word(&at, topic, sizeof topic); bit++) {
+		bool want = weir__has_word(defaults, "*", 1) || weir__has_word(defaults, topic, strlen(topic));
 
 		for (size_t i = 0; i < chosen->count; i++)
-			want |= !strcmp(chosen->items[i], "*") ||
-				(strlen(chosen->items[i]) == n && !strncmp(chosen->items[i], at, n));
-		for (const char *d = defaults; !chosen->count && *d;) {
-			size_t m = strcspn(d, " ");
-
-			want |= (m == 1 && *d == '*') || (m == n && !strncmp(d, at, n));
-			d += m + (d[m] == ' ');
-		}
+			want |= !strcmp(chosen->items[i], "*") || !strcmp(chosen->items[i], topic);
 		if (want)
 			mask |= 1u << bit;
-		at += n + (at[n] == ' ');
 	}
 	return mask;
 }

@@ -135,8 +135,8 @@ static void test_a_drop_has_the_name_of_its_reason(void **state)
 	shared_free(a, sizeof *a);
 }
 
-/* Packets are exact, each time. Retransmissions come from a tracepoint: one in some hundred was not
- * told to our program on a busy machine (nor, more often, to perf), so one try of three must be exact. */
+/* Packets are exact, each time. Of retransmissions, which a tracepoint tells, one was missing in 3 of
+ * some 190 tries on a busy machine; why is not known. One try of three must be exact. */
 static void time_out(struct attempt *a, int family)
 {
 	struct link_counters before, d;

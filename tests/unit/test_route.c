@@ -411,6 +411,15 @@ static void far_url(char *url, size_t size)
 	snprintf(url, size, "ipc:///tmp/weir-test-route.%d.%u", (int)getpid(), number++);
 }
 
+static void far_open(struct weir__route *rx, struct weir__route *tx, struct sink *s)
+{
+	char url[100];
+
+	far_url(url, sizeof url);
+	assert_int_equal(weir__route_open_rx(rx, url, &far_desc, receive, s), 0);
+	assert_int_equal(weir__route_open_tx(tx, url), 0);
+}
+
 static bool far_queued(struct weir__route *r)
 {
 	struct weir__route_stats st;
@@ -424,15 +433,12 @@ static void far_all_delivered(void **state)
 	struct weir__route *tx, *rx;
 	struct weir__route_stats st;
 	struct far_output o;
-	char url[100];
 
 	(void)state;
 	far_output_start(&o);
 	tx = new_route(256 << 20, WEIR__DROP_NEWEST);
 	rx = new_route(256 << 20, WEIR__DROP_NEWEST);
-	far_url(url, sizeof url);
-	assert_int_equal(weir__route_open_rx(rx, url, &far_desc, receive, &o.sink), 0);
-	assert_int_equal(weir__route_open_tx(tx, url), 0);
+	far_open(rx, tx, &o.sink);
 	for (uint32_t i = 0; i < 2000; i++)
 		send_batch(tx, 1 + i % 200);
 	for (int i = 0; far_queued(tx) && i < 1000 * DEADLINE_S; i++)
@@ -453,16 +459,13 @@ static void far_closed_under_way(void **state)
 	struct weir__route *tx, *rx;
 	struct weir__route_stats sent, came;
 	struct far_output o;
-	char url[100];
 
 	(void)state;
 	tx = new_route(8 << 20, WEIR__DROP_NEWEST);
 	rx = new_route(8 << 20, WEIR__DROP_NEWEST);
 	for (unsigned i = 0; i < 300; i++) {
 		far_output_start(&o);
-		far_url(url, sizeof url);
-		assert_int_equal(weir__route_open_rx(rx, url, &far_desc, receive, &o.sink), 0);
-		assert_int_equal(weir__route_open_tx(tx, url), 0);
+		far_open(rx, tx, &o.sink);
 		for (unsigned n = 0; n < 5 + i % 60; n++)
 			send_batch(tx, 2500);
 		weir__route_close(i % 2 ? tx : rx);
@@ -490,23 +493,18 @@ static void far_opened_again(void **state)
 	struct weir__route_stats st;
 	struct weir__frame *f;
 	struct sink s;
-	char url[100];
 
 	(void)state;
 	sink_init(&s);
 	tx = new_route(1 << 20, WEIR__DROP_NEWEST);
 	next = new_route(1 << 20, WEIR__DROP_NEWEST);
 	rx = new_route(1 << 20, WEIR__DROP_NEWEST);
-	far_url(url, sizeof url);
-	assert_int_equal(weir__route_open_rx(rx, url, &far_desc, receive, &s), 0);
-	assert_int_equal(weir__route_open_tx(tx, url), 0);
+	far_open(rx, tx, &s);
 	send_batch(tx, 3);
 	f = next_frame(&s);
 	weir__route_end(tx);
 	weir__route_close(rx);
-	far_url(url, sizeof url);
-	assert_int_equal(weir__route_open_rx(rx, url, &far_desc, receive, &s), 0);
-	assert_int_equal(weir__route_open_tx(next, url), 0);
+	far_open(rx, next, &s);
 	send_batch(next, 5);
 	weir__route_ack(f, 0); /* the same number on its route as the new one has */
 	f = next_frame(&s);
