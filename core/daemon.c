@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -310,12 +311,23 @@ static int give_up(struct weir__daemon *d)
 	return 1;
 }
 
+/* A guest that wakes does not interrupt the host's work: what is due waits until the scheduler's
+ * next tick, and its wakes become fewer. The share of the CPU stays what it was, which `nice`
+ * would not do. Threads and processes inherit it; a policy that somebody chose stays.
+ * docs/decisions/0013-scheduling.md has what it gains, and what less would lose. */
+static void wake_politely(void)
+{
+	if (sched_getscheduler(0) == SCHED_OTHER)
+		sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
+}
+
 int weir__daemon_run(struct weir__setup *setup, size_t warnings)
 {
 	struct weir__daemon *d = weir__zalloc(sizeof *d);
 	struct weir__identity id;
 	int rc = d ? 0 : -ENOMEM;
 
+	wake_politely();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGUSR1, SIG_IGN); /* nothing is asked for by these; ending would be rude */
 	signal(SIGUSR2, SIG_IGN);

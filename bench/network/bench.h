@@ -19,6 +19,8 @@ int bench_speed(const struct bench *b);
 /* empty.c: programs that do nothing where the plugin's are */
 void empty_on(void);
 void empty_off(void);
+/* The two at packets alone, for a load that somebody else makes, until standard input ends. */
+int bench_empty(const struct bench *b);
 /* flows.c: memory of many flows at once; CPU of many new ones; connections for tcplife */
 int bench_flows(const struct bench *b);
 int bench_births(const struct bench *b);

@@ -73,9 +73,8 @@ static void keep(int link)
 		links[count++] = link;
 }
 
-void empty_on(void)
+static void packets_on(void)
 {
-	static const char *const traced[] = { "sock_send_length", "sock_recv_length", "kfree_skb" };
 	int root = cgroup_root();
 
 	libbpf_set_print(NULL);
@@ -84,6 +83,13 @@ void empty_on(void)
 	close(root);
 	if (count != 2)
 		net_die("cannot attach empty programs to the root of cgroup v2");
+}
+
+void empty_on(void)
+{
+	static const char *const traced[] = { "sock_send_length", "sock_recv_length", "kfree_skb" };
+
+	packets_on();
 	for (size_t i = 0; i < sizeof traced / sizeof *traced; i++)
 		keep(attach_trace(traced[i]));
 }
@@ -92,4 +98,16 @@ void empty_off(void)
 {
 	while (count)
 		close(links[--count]);
+}
+
+int bench_empty(const struct bench *b)
+{
+	char byte;
+
+	(void)b;
+	packets_on();
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+	empty_off();
+	return 0;
 }

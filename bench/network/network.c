@@ -7,6 +7,8 @@
  *     flows  --count N           memory of the daemon and its maps with N flows at once
  *     births --count N --rate R  user CPU while N short connections are made, R a second
  *
+ *     empty                      none of this: the empty programs are there until standard input ends
+ *
  *     bench-network WHAT --pid PID [--on COMMAND --off COMMAND] [--rounds 8] [--count N] [--rate R]
  *
  * Prints one JSON object. Failure: exit 1 with the reason. One thread, and actors of its own.
@@ -49,7 +51,7 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(const struct bench *b);
 	} whats[] = { { "programs", bench_programs }, { "speed", bench_speed }, { "flows", bench_flows },
-		      { "births", bench_births } };
+		      { "births", bench_births }, { "empty", bench_empty } };
 	const char *why = no_net();
 
 	for (int i = 2; i + 1 < argc; i += 2) {
@@ -75,6 +77,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < sizeof whats / sizeof *whats; i++)
 		if (!strcmp(argv[1], whats[i].name))
 			return whats[i].run(&b);
-	fprintf(stderr, "bench-network: programs, speed, flows or births\n");
+	fprintf(stderr, "bench-network: programs, speed, flows, births or empty\n");
 	return 2;
 }
