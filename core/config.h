@@ -67,7 +67,7 @@ struct weir__common_config {
 	double budget_cpu;           /* budget.cpu: percent of one core */
 	uint64_t budget_memory;      /* budget.memory */
 	uint64_t budget_events;      /* budget.events: 25000 per second */
-	uint64_t budget_burst;       /* budget.burst: 0 is one second's worth */
+	uint64_t budget_burst;       /* budget.burst: 0 is WEIR__BURST_SECONDS' worth */
 	uint64_t budget_queue;       /* budget.queue: bytes, all its queues */
 	struct weir_strings on_pressure; /* on_pressure: [] is every action */
 	/* outputs */

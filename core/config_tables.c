@@ -130,7 +130,7 @@ static const struct weir_option common_options[] = {
 	                 "Events per second the collector may pass on; above, they are sampled; 0 is no limit",
 	                 .unit = "events/s", .min = 0, .max = 1e9, LIVE_FOR_COLLECTORS),
 	WEIR_OPTION_UINT(COMMON, budget_burst, "budget.burst", "0",
-	                 "Events that may pass at once; 0 is ten seconds' worth",
+	                 "Events that may pass at once; 0 is twenty seconds' worth",
 	                 .unit = "events", .min = 0, .max = 1e9, LIVE_FOR_COLLECTORS),
 	WEIR_OPTION_BYTES(COMMON, budget_queue, "budget.queue", "0",
 	                  "Memory of all the plugin's queues together; 0 is no limit but each queue's",

@@ -401,6 +401,22 @@ static void test_burst(void **state)
 	assert_true(p.weight > 1);
 }
 
+/* By default 100 000 questions of DNS within a second, two packets each, are a burst: none is sampled. */
+static void test_burst_by_default(void **state)
+{
+	struct plant p;
+	struct world w = { .plants = { &p }, .count = 1, .now_ns = 100 * S };
+
+	(void)state;
+	flood(&p, 200000);
+	p.b.limits[WEIR__RESOURCE_EVENTS] = 25000;
+	p.b.burst = WEIR__BURST_SECONDS * 25000;
+	ticks(&w, 2);
+	assert_int_equal(p.weight, 1);
+	ticks(&w, 1);
+	assert_true(p.weight > 1);
+}
+
 /* What a host did by itself is taken over, logged, and let go slowly. */
 static void test_host_acts(void **state)
 {
@@ -501,7 +517,7 @@ int main(void)
 		cmocka_unit_test(test_output),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_sampling),
-		cmocka_unit_test(test_burst),
+		cmocka_unit_test(test_burst), cmocka_unit_test(test_burst_by_default),
 	};
 
 	return cmocka_run_group_tests_name("budget", tests, NULL, NULL);
