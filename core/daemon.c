@@ -314,7 +314,7 @@ static int give_up(struct weir__daemon *d)
 /* A guest that wakes does not interrupt the host's work: what is due waits until the scheduler's
  * next tick, and its wakes become fewer. The share of the CPU stays what it was, which `nice`
  * would not do. Threads and processes inherit it; a policy that somebody chose stays.
- * docs/decisions/0013-scheduling.md has what it gains, and what less would lose. */
+ * docs/decisions/0013-scheduling.md has what it gains. Where it is refused, all goes on as without. */
 static void wake_politely(void)
 {
 	if (sched_getscheduler(0) == SCHED_OTHER)

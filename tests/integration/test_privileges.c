@@ -70,30 +70,11 @@ static uint64_t of_process(const struct daemon *d, const char *name)
 	return hex_field(path, name, NULL);
 }
 
-/* The policy the scheduler has for a thread: field 41 of proc(5)'s stat. */
-static int policy_of(const char *stat_path)
-{
-	char line[1024] = "", *at;
-	FILE *f = fopen(stat_path, "r");
-	int policy = -1;
-
-	assert_non_null(f);
-	assert_non_null(fgets(line, sizeof line, f));
-	fclose(f);
-	at = strrchr(line, ')');
-	assert_non_null(at);
-	for (int field = 2; at && field < 41; field++)
-		at = strchr(at + 1, ' ');
-	assert_non_null(at);
-	assert_int_equal(sscanf(at, "%d", &policy), 1);
-	return policy;
-}
-
 /* Each thread has what the plugin on it declares; all others have nothing; none interrupts the host's work.
  * Returns how many threads of plugins there were. */
 static unsigned check_threads(const struct daemon *d)
 {
-	char path[300], stat[300], comm[32];
+	char path[300], comm[32];
 	struct dirent *e;
 	unsigned hosts = 0;
 	DIR *dir;
@@ -107,8 +88,7 @@ static unsigned check_threads(const struct daemon *d)
 		if (e->d_name[0] == '.' || strtol(e->d_name, NULL, 10) == (long)d->pid)
 			continue;
 		snprintf(path, sizeof path, "/proc/%d/task/%.20s/status", (int)d->pid, e->d_name);
-		snprintf(stat, sizeof stat, "/proc/%d/task/%.20s/stat", (int)d->pid, e->d_name);
-		assert_int_equal(policy_of(stat), SCHED_BATCH);
+		assert_int_equal(sched_getscheduler((pid_t)strtol(e->d_name, NULL, 10)), SCHED_BATCH);
 		effective = hex_field(path, "CapEff:", comm);
 		if (OTHERS_THREADS && !strcmp(comm, "weir"))
 			continue;
@@ -172,8 +152,7 @@ static void process_is_exact(const json_t *plugin, uid_t uid)
 			fail_msg("%s of %s is not what it declares", sets[i], name);
 	assert_int_equal(hex_field(path, "NoNewPrivs:", NULL), 1);
 	assert_int_equal(hex_field(path, "Seccomp:", NULL), 2);
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)num(plugin, "pid"));
-	assert_int_equal(policy_of(path), SCHED_BATCH);
+	assert_int_equal(sched_getscheduler((pid_t)num(plugin, "pid")), SCHED_BATCH);
 }
 
 /* The process of a plugin has exactly what that declares, and a filter; it ends with
